@@ -1,0 +1,1 @@
+"""Tests; `python -m review_pipeline_tests` runs all checks."""

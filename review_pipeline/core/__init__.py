@@ -1,0 +1,1 @@
+"""Decides: values in, values out. No clock, disk, network, environment, randomness or logging."""

@@ -1,0 +1,120 @@
+"""What the model is shown and in which shape it must answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+
+from review_pipeline.core.finding import Category, Severity, ShownLine, label
+
+_LINES = re.compile(r' lines="\d+-\d+"(?= of="\d+">$)')
+_SHOWN = re.compile(r"(\d+)#[0-9a-f]{4}\|")
+
+FINDINGS_SCHEMA: dict[str, object] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["findings"],
+    "properties": {
+        "findings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": [
+                    "anchor", "end_line", "category", "severity", "confidence", "issue", "suggestion", "evidence",
+                ],
+                "properties": {
+                    "anchor": {
+                        "type": "string",
+                        "description": "The label of the line the finding is about, exactly as shown, for example 12#a3f9",
+                    },
+                    "end_line": {"type": "integer", "description": "Number of the last line the finding is about"},
+                    "category": {"type": "string", "enum": [category.value for category in Category]},
+                    "severity": {"type": "string", "enum": [severity.value for severity in Severity]},
+                    "confidence": {"type": "number", "description": "0 to 1: how sure you are that this is true"},
+                    "issue": {"type": "string", "description": "What is wrong and when it bites, in one or two sentences"},
+                    "suggestion": {"type": "string", "description": "What to do about it"},
+                    "evidence": {"type": "string", "description": "The anchored line's code, quoted without its label"},
+                },
+            },
+        }
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A workload's instructions; another text, schema or set of criteria is another version."""
+
+    system: str
+    schema: dict[str, object]
+
+    @property
+    def version(self) -> str:
+        text = json.dumps([self.system, self.schema], sort_keys=True)
+        return sha256(text.encode()).hexdigest()[:12]
+
+
+def with_criteria(instructions: str, criteria: str) -> str:
+    return (
+        f"{instructions.rstrip()}\n\n## Review criteria of this team\n{criteria.strip()}\n"
+        if criteria.strip()
+        else instructions
+    )
+
+
+def shown_lines(blob: str, lines: tuple[str, ...], first: int, last: int) -> tuple[ShownLine, ...]:
+    return tuple(
+        ShownLine(number, label(blob, number, text), text)
+        for number, text in enumerate(lines[first - 1 : last], start=first)
+    )
+
+
+def render_file(path: str, language: str, blob: str, lines: tuple[str, ...], first: int, last: int) -> str:
+    """Every content line carries its label, so nothing inside a file can pass for the end of it."""
+    head = f'<file path={json.dumps(path)} language={json.dumps(language)} lines="{first}-{last}" of="{len(lines)}">'
+    body = "\n".join(f"{line.label}|{line.text}" for line in shown_lines(blob, lines, first, last))
+    return f"{head}\n{body}\n</file>"
+
+
+def read_shown(rendered: str) -> tuple[ShownLine, ...]:
+    """The lines that a rendered prompt showed: the inverse of render_file, for anchors that need a second look."""
+    found = []
+    for row in rendered.split("\n"):
+        if match := _SHOWN.match(row):
+            found.append(ShownLine(int(match[1]), match[0][:-1], row[match.end() :]))
+    return tuple(found)
+
+
+def narrowed(rendered: str, first: int, last: int) -> str:
+    """A rendered file with only the lines first..last: the same labels, so that its findings are anchored alike."""
+    head, _, _ = rendered.partition("\n")
+    kept = [f"{line.label}|{line.text}" for line in read_shown(rendered) if first <= line.number <= last]
+    return "\n".join([_LINES.sub(f' lines="{first}-{last}"', head), *kept, "</file>"])
+
+
+def message_params(model: str, max_tokens: int, prompt: Prompt, content: str) -> dict[str, object]:
+    """Messages API parameters; sampling parameters are refused by the API and never sent."""
+    return {
+        "model": model,
+        "max_tokens": max_tokens,
+        "system": [{"type": "text", "text": prompt.system}],
+        "messages": [{"role": "user", "content": content}],
+        "output_config": {"format": {"type": "json_schema", "schema": prompt.schema}},
+    }
+
+
+def repaired(params: dict[str, object], answer: str) -> dict[str, object]:
+    """The same question once more, with the answer that did not fit and the request to put it into the schema."""
+    question = params["messages"]
+    assert isinstance(question, list)
+    followup = [
+        {"role": "assistant", "content": answer or "(no text)"},
+        {
+            "role": "user",
+            "content": "That was not valid JSON of the required schema. Answer again, with nothing but JSON of that schema.",
+        },
+    ]
+    return {**params, "messages": [*question, *followup]}

@@ -1,0 +1,259 @@
+"""The outside world on one page: what workflows ask of it, and the three ways in which it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from review_pipeline.core.audit import (
+        Batch,
+        Cell,
+        FailedRequest,
+        GivenUp,
+        Known,
+        NewEvent,
+        PlannedCell,
+        PlannedRequest,
+        State,
+        Submission,
+    )
+    from review_pipeline.core.selection import TreeEntry
+
+
+class Unavailable(Exception):
+    """Not now; the same call may succeed later. What was asked has certainly not happened."""
+
+
+class Refused(Exception):
+    """Not until something changes: a key, a setting, a file. What was asked has certainly not happened."""
+
+
+class InDoubt(Exception):
+    """No answer: what was asked may or may not have happened. Find out; never just ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    commit: str
+    committed_at: datetime
+
+
+class Repository(Protocol):
+    """One git repository, read from its object database (never from a work tree)."""
+
+    def resolve(self, ref: str) -> Revision: ...
+
+    def tree(self, commit: str) -> Iterator[TreeEntry]: ...
+
+    def read(self, entries: Iterable[TreeEntry]) -> Iterator[tuple[TreeEntry, bytes]]: ...
+
+
+class Batches(Protocol):
+    """The Message Batches API."""
+
+    def create(self, body: Path) -> Batch:
+        """Sends the file as it is, once. Raises Unavailable, Refused or InDoubt."""
+        ...
+
+    def retrieve(self, batch_id: str) -> Batch: ...
+
+    def newest(self) -> Iterator[Batch]:
+        """All batches of the workspace, the newest first."""
+        ...
+
+    def download(self, batch_id: str, to: Path) -> None:
+        """The raw result lines, as they come. A stream that was cut may look complete: count."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOutcome:
+    custom_id: str
+    outcome: str
+    error_type: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one batch's results hold: the requests that are accounted for, those among them that failed, and the sums."""
+
+    requests: int
+    failed: tuple[RequestOutcome, ...]
+    cost_usd: Decimal
+    sync_cost_usd: Decimal
+    input_tokens: int
+    output_tokens: int
+    anchors: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFiles:
+    """Where a batch's results are read from, and where its tables are written to."""
+
+    body: Path
+    manifest: Path
+    part: Path  # where a download grows; another name for each call
+    raw: Path
+    outcomes: Path
+    findings: Path
+
+
+@dataclass(frozen=True, slots=True)
+class IdCheck:
+    """The custom_ids of a download against those that were sent."""
+
+    lines: int
+    missing: int
+    unknown: int
+    doubled: int
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.missing or self.unknown or self.doubled)
+
+
+class Results(Protocol):
+    """Reads saved results in bulk."""
+
+    def check(self, raw: Path, manifest: Path) -> IdCheck:
+        """Raises Unavailable if the file is cut within a line."""
+        ...
+
+    def read(self, files: ResultFiles, repo: str, model: str, day: date) -> Collected: ...
+
+
+class FileLines(Protocol):
+    def add(self, row: Mapping[str, object]) -> None: ...
+
+
+class BatchBody(Protocol):
+    """One batch being written."""
+
+    name: str
+    requests: int
+
+    def add(self, request: bytes, row: Mapping[str, object]) -> None: ...
+
+    def close(self) -> int:
+        """Bytes of the whole body, on disk for good."""
+        ...
+
+
+class PlanFolder(Protocol):
+    name: str
+
+    def files(self) -> AbstractContextManager[FileLines]: ...
+
+    def batch(self, number: int) -> BatchBody: ...
+
+
+class Spool(Protocol):
+    """Files that are written once."""
+
+    def new_plan(self, name: str) -> AbstractContextManager[PlanFolder]: ...
+
+    def discard(self, folder: str) -> None: ...
+
+    def sending(self, folder: str) -> AbstractContextManager[bool]:
+        """True inside the block if no other living process sends this folder."""
+        ...
+
+    def body(self, folder: str) -> Path: ...
+
+    def manifest_rows(self, folder: str, custom_ids: frozenset[str]) -> dict[str, dict[str, object]]: ...
+
+    def answers(self, batch_id: str, custom_ids: frozenset[str]) -> dict[str, str]: ...
+
+    def result_files(self, folder: str, batch_id: str) -> ResultFiles: ...
+
+    def relative(self, path: Path) -> str: ...
+
+
+class Plans(Protocol):
+    def asked(self) -> tuple[Cell, ...]: ...
+
+    def planned(self, cell: Cell) -> PlannedCell | None: ...
+
+    def known(self, repo: str, workload: str) -> tuple[dict[str, Known], set[str]]: ...
+
+    def record_plan(
+        self,
+        plan: PlannedCell,
+        submissions: tuple[Submission, ...],
+        requests: Iterable[PlannedRequest],
+        event: NewEvent,
+    ) -> bool: ...
+
+
+class Submissions(Protocol):
+    """Intent, effect, receipt."""
+
+    def submissions(self, *, cell: Cell | None = None, states: tuple[State, ...] = ...) -> tuple[Submission, ...]: ...
+
+    def begin(self, submission: str, now: datetime) -> bool: ...
+
+    def release(self, submission: str, note: str) -> None: ...
+
+    def note(self, submission: str, note: str | None, not_batches: tuple[str, ...] | None = None) -> None: ...
+
+    def confirm(self, submission: str, batch: Batch) -> None: ...
+
+    def disown(self, submission: str, not_batches: tuple[str, ...], note: str) -> None: ...
+
+    def record_end(self, submission: str, batch: Batch, now: datetime) -> None: ...
+
+    def claimed_batches(self) -> frozenset[str]: ...
+
+
+class Outcomes(Protocol):
+    def record_collection(
+        self, submission: Submission, collected: Collected, event: NewEvent, now: datetime
+    ) -> bool: ...
+
+    def failed_requests(self, cell: Cell) -> tuple[FailedRequest, ...]: ...
+
+    def record_resubmission(
+        self,
+        submissions: tuple[Submission, ...],
+        requests: tuple[PlannedRequest, ...],
+        given_up: tuple[GivenUp, ...],
+        event: NewEvent,
+        now: datetime,
+    ) -> bool: ...
+
+    def outcomes(self, cell: Cell) -> dict[str, int]: ...
+
+    def next_round(self, cell: Cell) -> int: ...
+
+
+class Pauses(Protocol):
+    def pause(self, scope: str, reason: str, now: datetime) -> None: ...
+
+    def pauses(self) -> tuple[tuple[str, str, str], ...]: ...
+
+
+class OpenWork(Protocol):
+    def unsettled_cells(self) -> tuple[Cell, ...]: ...
+
+    def unpublished(self) -> int: ...
+
+
+class Ledger(Plans, Submissions, Outcomes, Pauses, OpenWork, Protocol):
+    """All of the audits' ledger."""
+
+
+class HistoryReader(Protocol):
+    """The published findings history, read-only."""
+
+    def frame(self, name: str, **parameters: object) -> pd.DataFrame:
+        """The rows of sql/report/<name>.sql, with $parameters bound."""
+        ...

@@ -1,0 +1,1 @@
+"""Instructions for the model, one Markdown file a workload."""

@@ -1,0 +1,225 @@
+"""What the user decides: the environment, and review_pipeline.yaml with every fault of it told at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from review_pipeline.core import routing
+from review_pipeline.core.cost import Price, PriceTable
+from review_pipeline.core.finding import Category
+from review_pipeline.core.selection import SelectionRules
+from review_pipeline.ports import Refused
+
+DEFAULT_CONFIG = "review_pipeline.yaml"
+_PRICES = files("review_pipeline") / "prices.yaml"
+_CRON = r"^(\S+\s+){4}\S+$"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceEntry(_Strict):
+    """USD per million tokens."""
+
+    model: str
+    valid_from: date
+    input_usd: Decimal
+    output_usd: Decimal
+    cache_write_5m_usd: Decimal
+    cache_write_1h_usd: Decimal
+    cache_read_usd: Decimal
+    context_tokens: int
+    max_output_tokens: int
+    up_to_prompt_tokens: int | None = None
+    batch_share: Decimal = Decimal("0.5")
+    retires_on: date | None = None
+
+
+class RepositoryEntry(_Strict):
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Short name; it appears in partition keys")
+    ]
+    path: Annotated[
+        Path, Field(description="A git repository on this machine, relative to this file; bare ones are fine")
+    ]
+    ref: Annotated[str, Field(description="The branch or commit to audit")] = "HEAD"
+    include: Annotated[
+        tuple[str, ...], Field(description="Only these files (patterns as in .gitignore); empty: all source files")
+    ] = ()
+    exclude: Annotated[tuple[str, ...], Field(description="Never these files (patterns as in .gitignore)")] = ()
+    criteria: Annotated[str, Field(description="What this team wants looked at, and what not to flag")] = ""
+
+
+class AuditEntry(_Strict):
+    """The nightly audit: every file of every repository, as far as it changed."""
+
+    mode: Literal["batch"] = "batch"
+    model: str = "claude-haiku-5-5"
+    max_tokens: Annotated[int, Field(ge=256, description="For one answer; doubled when an answer is cut off")] = 8_000
+    schedule: Annotated[str, Field(pattern=_CRON, description="Cron line, in UTC")] = "0 1 * * *"
+    sla_hours: Annotated[
+        float, Field(gt=0, description="From the time the audit is due to findings in the history")
+    ] = 30
+    submit_every_hours: Annotated[
+        float, Field(gt=0, description="The longest wait for a submission; the SLA decides what is possible")
+    ] = 4
+    needs_tools: bool = False
+    blocking: bool = False
+    max_file_bytes: Annotated[int, Field(ge=1_000)] = 400_000
+    chunk_bytes: Annotated[
+        int, Field(ge=2_000, description="Larger files are shown in overlapping pieces of about this size")
+    ] = 120_000
+
+
+class BatchEntry(_Strict):
+    max_requests: Annotated[int, Field(ge=1, le=100_000)] = 100_000
+    max_body_bytes: Annotated[int, Field(ge=10_000, le=250_000_000)] = 250_000_000
+    reconcile_grace_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="A creation without an answer counts as not accepted only after the API has not listed it for this long",
+        ),
+    ] = 300
+    poll_seconds: Annotated[int, Field(ge=5)] = 30
+
+
+class Workloads(_Strict):
+    nightly_quality_audit: AuditEntry = AuditEntry()
+
+
+class Config(_Strict):
+    """review_pipeline.yaml"""
+
+    repositories: tuple[RepositoryEntry, ...] = ()
+    workloads: Workloads = Workloads()
+    batches: BatchEntry = BatchEntry()
+    thresholds: Annotated[
+        dict[Category, Share],
+        Field(description="Confidence from which a finding goes to the developer instead of a human"),
+    ] = {}
+    default_threshold: Share = 0.7
+    prices: Annotated[tuple[PriceEntry, ...], Field(description="More or newer prices than the shipped ones")] = ()
+
+    @field_validator("repositories")
+    @classmethod
+    def _names_are_unique(cls, entries: tuple[RepositoryEntry, ...]) -> tuple[RepositoryEntry, ...]:
+        names = [entry.name for entry in entries]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two repositories are called {', '.join(doubled)}; names must differ")
+        return entries
+
+    @model_validator(mode="after")
+    def _workloads_belong_where_they_are(self) -> Config:
+        audit = self.workloads.nightly_quality_audit
+        faults = [routing.refusal(declared("nightly_quality_audit", audit))]
+        if audit.model not in (models := self.price_table().models()):
+            faults.append(
+                f"workload 'nightly_quality_audit': unknown model {audit.model!r}; prices are known for {', '.join(models)}. Add it under 'prices', with its price."
+            )
+        if told := [fault for fault in faults if fault]:
+            raise ValueError("; ".join(told))
+        return self
+
+    def price_table(self) -> PriceTable:
+        return PriceTable((*shipped_prices(), *(Price(**dict(entry)) for entry in self.prices)))
+
+    def threshold(self, category: Category) -> float:
+        return self.thresholds.get(category, self.default_threshold)
+
+
+def declared(name: str, entry: AuditEntry) -> routing.Workload:
+    return routing.Workload(name, entry.needs_tools, entry.blocking, entry.sla_hours, entry.submit_every_hours)
+
+
+def shipped_prices() -> tuple[Price, ...]:
+    entries = yaml.safe_load(_PRICES.read_text(encoding="utf-8"))
+    return tuple(Price(**dict(PriceEntry.model_validate(entry))) for entry in entries)
+
+
+def selection_rules(repository: RepositoryEntry, audit: AuditEntry) -> SelectionRules:
+    return SelectionRules(repository.include, repository.exclude, audit.max_file_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment (design: these names are kept stable) and the configuration it names."""
+
+    home: Path
+    config_path: Path
+    config: Config
+    base_url: str | None
+    is_offline: bool
+    api_key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Raises Refused with every fault of the configuration."""
+        config_path = Path(environment.get("REVIEW_PIPELINE_CONFIG") or DEFAULT_CONFIG)
+        return cls(
+            home=Path(environment.get("REVIEW_PIPELINE_HOME") or "var").absolute(),
+            config_path=config_path.absolute(),
+            config=read_config(config_path, must_exist="REVIEW_PIPELINE_CONFIG" in environment),
+            base_url=environment.get("ANTHROPIC_BASE_URL") or None,
+            is_offline=environment.get("REVIEW_PIPELINE_OFFLINE") == "1",
+            api_key=environment.get("ANTHROPIC_API_KEY") or None,
+        )
+
+    def key(self) -> str:
+        if self.api_key is None:
+            raise Refused(
+                "ANTHROPIC_API_KEY is not set, so nothing can be sent to the Message Batches API. "
+                "Set it in the environment of the Dagster daemon, or try everything without a key: make demo."
+            )
+        return self.api_key
+
+    def repository(self, name: str) -> RepositoryEntry:
+        for entry in self.config.repositories:
+            if entry.name == name:
+                return entry
+        names = ", ".join(entry.name for entry in self.config.repositories) or "none"
+        raise Refused(
+            f"no repository is called {name!r} in {self.config_path} (there: {names}). Add it there, or correct the name."
+        )
+
+    def repository_path(self, entry: RepositoryEntry) -> Path:
+        return self.config_path.parent / entry.path
+
+
+def read_config(path: Path, *, must_exist: bool) -> Config:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if must_exist:
+            raise Refused(
+                f"REVIEW_PIPELINE_CONFIG names {path}, which does not exist. Correct the name, or unset it to use {DEFAULT_CONFIG}."
+            ) from error
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"cannot read {path}: {error}. It must be readable UTF-8 text.") from error
+    try:
+        return Config.model_validate(yaml.safe_load(text) or {})
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        place = f", line {where.line + 1}, column {where.column + 1}" if where else ""
+        raise Refused(
+            f"{path}{place} is not YAML: {getattr(error, 'problem', None) or error}. Correct that line."
+        ) from error
+    except ValidationError as error:
+        faults = "\n".join(
+            f"  {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise Refused(f"{path} has {error.error_count()} fault(s); correct them and try again:\n{faults}") from error

@@ -1,0 +1,1 @@
+"""Translates between the outside world and the ports; decides nothing."""

@@ -1,0 +1,59 @@
+"""Reads the published findings history, as an analyst would: read-only, one short-lived connection a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from review_pipeline.ports import Refused, Unavailable
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+_REPORT_SQL = resources.files("review_pipeline") / "sql" / "report"
+
+
+class Analyst:
+    """Implements the port HistoryReader over `findings.duckdb`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def frame(self, name: str, **parameters: object) -> pd.DataFrame:
+        script = (_REPORT_SQL / f"{name}.sql").read_text(encoding="utf-8")
+        with self._opened() as db:
+            return db.execute(script, parameters or None).df()
+
+    def query(self, sql: str) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """Column names and rows of a statement somebody typed. Raises Refused with DuckDB's words if it is wrong."""
+        import duckdb
+
+        with self._opened() as db:
+            try:
+                answer = db.execute(sql)
+                return tuple(column[0] for column in answer.description or ()), answer.fetchall()
+            except duckdb.Error as error:
+                raise Refused(f"DuckDB refused the query: {error}. `review-pipeline query` lists the views.") from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        if not self._path.exists():
+            raise Refused(
+                f"there is no {self._path} yet. It is published after the first audit: make demo, or review-pipeline audit NAME."
+            )
+        try:
+            db = duckdb.connect(str(self._path), read_only=True)
+        except duckdb.IOException as error:
+            raise Unavailable(
+                f"cannot open {self._path}: {error}. Close the program that holds it for writing."
+            ) from error
+        try:
+            yield db
+        finally:
+            db.close()

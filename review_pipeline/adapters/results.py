@@ -1,0 +1,183 @@
+"""Raw batch results to outcomes and findings, in SQL over the saved file: 100,000 results in seconds, never row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from review_pipeline.core.failures import REMEDIES, Reply, classify
+from review_pipeline.core.finding import FAMILIES, Severity, ShownLine, verify_anchor
+from review_pipeline.core.prompt import read_shown
+from review_pipeline.ports import Collected, IdCheck, RequestOutcome, ResultFiles, Unavailable
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from review_pipeline.core.cost import PriceTable
+
+_SQL = resources.files("review_pipeline") / "sql" / "results"
+_BEYOND_ANY_PROMPT = 2**53
+
+
+class BatchResults:
+    """Reads the results of one batch: every request in exactly one class, every claim with a checked anchor."""
+
+    def __init__(self, prices: PriceTable, memory_limit: str = "450MB") -> None:
+        self._prices = prices
+        self._memory_limit = memory_limit
+
+    def read(self, files: ResultFiles, repo: str, model: str, day: date) -> Collected:
+        with self._database(files.outcomes.parent) as db:
+            self._run(db, "10_manifest", manifest=str(files.manifest))
+            self._run(db, "20_claims", raw=str(files.raw))
+            self._load_families(db)
+            self._run(db, "30_misfits", severities=[severity.value for severity in Severity])
+            self._load_classes(db)
+            self._load_prices(db, model, day)
+            self._run(db, "40_outcomes")
+            self._run(db, "50_found")
+            self._take_second_looks(db, files.body)
+            db.execute("SET VARIABLE repo = $repo", {"repo": repo})
+            self._run(db, "60_identified")
+            _write(db, "outcomes", files.outcomes)
+            _write(db, "identified", files.findings)
+            return _summary(db, files.findings)
+
+    def check(self, raw: Path, manifest: Path) -> IdCheck:
+        with self._database(raw.parent) as db:
+            try:
+                row = db.execute(
+                    (_SQL / "00_ids.sql").read_text(encoding="utf-8"), {"raw": str(raw), "manifest": str(manifest)}
+                ).fetchone()
+            except _duckdb_error() as error:
+                raise Unavailable(
+                    f"{raw.name} cannot be read as results: {error}. It will be downloaded again."
+                ) from error
+        assert row is not None
+        return IdCheck(*row)
+
+    @contextmanager
+    def _database(self, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self._memory_limit,
+            "temp_directory": str(folder / "tmp"),
+            "preserve_insertion_order": "false",
+            "threads": "2",
+        }
+        db = duckdb.connect(":memory:", config=settings)
+        try:
+            yield db
+        finally:
+            db.close()
+
+    def _run(self, db: duckdb.DuckDBPyConnection, name: str, **parameters: object) -> None:
+        db.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"), parameters or None)
+
+    def _load_classes(self, db: duckdb.DuckDBPyConnection) -> None:
+        """The one table in core/failures.py decides, once for each distinct kind of reply."""
+        signatures = db.execute(
+            "SELECT DISTINCT type, stop_reason, error_type, error_message, error_code, parsed AND misfits.custom_id IS NULL"
+            " FROM claims LEFT JOIN misfits USING (custom_id) UNION SELECT 'missing', NULL, NULL, NULL, NULL, false"
+        ).fetchall()
+        db.execute(
+            'CREATE TABLE classes ("type" VARCHAR, stop_reason VARCHAR, error_type VARCHAR, error_message VARCHAR,'
+            " error_code VARCHAR, fits_schema BOOLEAN, class VARCHAR, billed BOOLEAN)"
+        )
+        rows = []
+        for signature in signatures:
+            outcome = classify(Reply(*signature))
+            rows.append({"signature": signature, "class": outcome.value, "billed": REMEDIES[outcome].is_billed})
+        db.execute(
+            "INSERT INTO classes SELECT signature[1], signature[2], signature[3], signature[4], signature[5],"
+            " signature[6] = 'true', class, billed FROM (SELECT unnest(from_json($rows::JSON,"
+            ' \'[{"signature":["VARCHAR"],"class":"VARCHAR","billed":"BOOLEAN"}]\'), recursive := true))',
+            {"rows": orjson.dumps(rows).decode()},
+        )
+
+    def _load_prices(self, db: duckdb.DuckDBPyConnection, model: str, day: date) -> None:
+        db.execute(
+            "CREATE TABLE prices (version VARCHAR, from_prompt_tokens BIGINT, up_to_prompt_tokens BIGINT,"
+            " input_usd DECIMAL(18, 12), output_usd DECIMAL(18, 12), cache_read_usd DECIMAL(18, 12),"
+            " cache_write_5m_usd DECIMAL(18, 12), cache_write_1h_usd DECIMAL(18, 12), batch_share DECIMAL(4, 3))"
+        )
+        million = Decimal(1_000_000)
+        lower = 0
+        for price in self._prices.bands(model, day):
+            upper = price.up_to_prompt_tokens or _BEYOND_ANY_PROMPT
+            db.execute(
+                "INSERT INTO prices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [price.version, lower, upper, *(rate / million for rate in price.rates), price.batch_share],
+            )
+            lower = upper + 1
+        db.execute("SET VARIABLE model = $model", {"model": model})
+
+    def _load_families(self, db: duckdb.DuckDBPyConnection) -> None:
+        db.execute(
+            "CREATE TABLE families AS SELECT unnest($categories) AS category, unnest($families) AS family",
+            {"categories": [category.value for category in FAMILIES], "families": list(FAMILIES.values())},
+        )
+
+    def _take_second_looks(self, db: duckdb.DuckDBPyConnection, body: Path) -> None:
+        """Anchors that did not prove themselves, against the lines that the request really showed."""
+        db.execute(
+            "CREATE TABLE second_looks (custom_id VARCHAR, label VARCHAR, evidence VARCHAR, line INTEGER, occurrence INTEGER)"
+        )
+        doubtful = db.execute(
+            "SELECT DISTINCT custom_id, blob, label, evidence, body_offset, body_bytes, repeat_lines, repeat_numbers"
+            " FROM found WHERE NOT is_exact ORDER BY body_offset"
+        ).fetchall()
+        shown: tuple[ShownLine, ...] = ()
+        looked_at = ""
+        looks = []
+        for custom_id, blob, claimed, evidence, offset, size, lines, numbers in doubtful:
+            if custom_id != looked_at:
+                shown, looked_at = _lines_shown(body, offset, size), custom_id
+            anchored = verify_anchor(blob, claimed, evidence, shown)
+            if anchored.start_line is not None:
+                occurrence = dict(zip(lines, numbers, strict=True)).get(anchored.start_line, 1)
+                looks.append([custom_id, claimed, evidence, anchored.start_line, occurrence])
+        if looks:
+            db.executemany("INSERT INTO second_looks VALUES (?, ?, ?, ?, ?)", looks)
+
+
+def _duckdb_error() -> type[Exception]:
+    import duckdb
+
+    return duckdb.Error
+
+
+def _lines_shown(body: Path, offset: int, size: int) -> tuple[ShownLine, ...]:
+    with body.open("rb") as file:
+        file.seek(offset)
+        request = orjson.loads(file.read(size))
+    return read_shown(request["params"]["messages"][0]["content"])
+
+
+def _write(db: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
+    beside = path.with_name(path.name + ".part")
+    db.execute(f"COPY {table} TO '{str(beside).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)")
+    beside.replace(path)
+
+
+def _summary(db: duckdb.DuckDBPyConnection, findings: Path) -> Collected:
+    failed = db.execute(
+        "SELECT custom_id, class, error_type, error_message FROM outcomes WHERE class <> 'ok'"
+    ).fetchall()
+    totals = db.execute(
+        "SELECT count(*), coalesce(sum(cost_usd), 0)::DECIMAL(18, 9), coalesce(sum(sync_cost_usd), 0)::DECIMAL(18, 9),"
+        " coalesce(sum(input_tokens), 0)::BIGINT, coalesce(sum(output_tokens), 0)::BIGINT FROM outcomes"
+    ).fetchone()
+    anchors = db.execute("SELECT anchor, count(*) FROM read_parquet($1) GROUP BY anchor", [str(findings)]).fetchall()
+    assert totals is not None
+    requests, cost_usd, sync_cost_usd, input_tokens, output_tokens = totals
+    outcomes = tuple(RequestOutcome(*row) for row in failed)
+    return Collected(requests, outcomes, cost_usd, sync_cost_usd, input_tokens, output_tokens, dict(anchors))

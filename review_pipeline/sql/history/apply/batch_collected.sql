@@ -1,0 +1,75 @@
+-- A batch was collected: outcomes of its requests, findings merged by fingerprint, and findings whose code is gone.
+INSERT INTO batches VALUES ($batch_id, $submission, $cell, $workload, $round, $model, $requests, $succeeded, $errored, $canceled, $expired,
+    $created_at, $ended_at, $collected_at);
+
+INSERT INTO outcomes
+SELECT custom_id, $batch_id, class, billed, stop_reason, error_type, error_message, model, input_tokens, output_tokens, cache_read_tokens,
+    cache_write_5m_tokens, cache_write_1h_tokens, cost_usd, sync_cost_usd, price_version, claims, $collected_at
+FROM read_parquet($outcomes);
+
+CREATE OR REPLACE TEMP TABLE doubled AS
+SELECT fingerprint FROM read_parquet($findings) GROUP BY fingerprint HAVING count(*) > 1;
+
+-- Several claims about one line and one kind of fault: the worst one speaks, the words of all are kept.
+CREATE OR REPLACE TEMP TABLE seen AS
+WITH incoming AS (
+    SELECT fingerprint, path, blob, custom_id, category, severity, confidence, issue, suggestion, evidence, anchor, start_line, end_line, cost_usd
+    FROM read_parquet($findings) ANTI JOIN doubled USING (fingerprint)
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (worst), worst.* FROM (
+        SELECT fingerprint, any_value(path) AS path, any_value(blob) AS blob, min(custom_id) AS custom_id,
+            string_agg(DISTINCT issue, ' ' ORDER BY issue) AS issue, string_agg(DISTINCT suggestion, ' ' ORDER BY suggestion) AS suggestion,
+            any_value(evidence) AS evidence, sum(cost_usd)::DECIMAL(18, 9) AS cost_usd,
+            arg_min({category: category, severity: severity, confidence: confidence, anchor: anchor, start_line: start_line, end_line: end_line},
+                CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 2 ELSE 4 END - confidence) AS worst
+        FROM read_parquet($findings) SEMI JOIN doubled USING (fingerprint) GROUP BY fingerprint
+    )
+)
+SELECT incoming.*,
+    CASE WHEN findings.fingerprint IS NULL THEN 'opened' WHEN findings.status IN ('fixed', 'not_verifiable') THEN 'reopened' ELSE 'seen' END AS event,
+    CASE WHEN incoming.confidence >= thresholds.threshold THEN 'developer' ELSE 'human' END AS route,
+    -- Results of an older day may come late: they are counted, and do not overwrite what a newer day said.
+    findings.last_cell IS NULL OR split_part(findings.last_cell, '|', -1) <= $audit_date::VARCHAR AS is_newest
+FROM incoming LEFT JOIN findings USING (fingerprint) JOIN thresholds ON thresholds.category = incoming.category;
+
+INSERT INTO finding_events SELECT fingerprint, event, NULL, $cell, custom_id, $audit_date, $collected_at FROM seen;
+
+UPDATE findings SET start_line = seen.start_line, end_line = seen.end_line, category = seen.category, severity = seen.severity,
+    confidence = seen.confidence, issue = seen.issue, suggestion = seen.suggestion, evidence = seen.evidence, anchor = seen.anchor,
+    model = $model, prompt_version = $prompt_version, cost_usd = findings.cost_usd + seen.cost_usd, route = seen.route, blob = seen.blob,
+    last_cell = $cell, last_custom_id = seen.custom_id, last_seen_at = $collected_at,
+    status = CASE WHEN seen.event = 'reopened' THEN 'open' ELSE findings.status END,
+    status_reason = CASE WHEN seen.event = 'reopened' THEN 'found again' ELSE findings.status_reason END,
+    status_at = CASE WHEN seen.event = 'reopened' THEN $collected_at ELSE findings.status_at END
+FROM seen WHERE seen.event <> 'opened' AND seen.is_newest AND findings.fingerprint = seen.fingerprint;
+
+INSERT INTO findings
+SELECT fingerprint, $repo, path, start_line, end_line, 'RIGHT', category, severity, confidence, issue, suggestion, evidence, anchor, $workload,
+    'audit', $model, $prompt_version, cost_usd, 'open', NULL, $collected_at, route, 'none', blob, $cell, $cell, custom_id, $collected_at, $collected_at
+FROM seen WHERE event = 'opened';
+
+-- Absence is not a fix. A finding ends only where a whole newer version of its file was reviewed and its code is no longer there.
+CREATE OR REPLACE TEMP TABLE ended AS
+WITH touched AS (
+    SELECT DISTINCT root FROM requests WHERE custom_id IN (SELECT custom_id FROM read_parquet($outcomes) WHERE class = 'ok')
+),
+reviewed AS (
+    SELECT leaf.root FROM requests AS leaf SEMI JOIN touched USING (root) LEFT JOIN outcomes ON outcomes.custom_id = leaf.custom_id
+    WHERE NOT EXISTS (FROM requests AS newer WHERE newer.parent = leaf.custom_id)
+    GROUP BY leaf.root HAVING bool_and(coalesce(outcomes.class = 'ok', false))
+),
+versions AS (SELECT requests.path, requests.blob, requests.line_keys FROM requests JOIN reviewed ON requests.custom_id = reviewed.root WHERE line_keys IS NOT NULL)
+SELECT findings.fingerprint,
+    CASE WHEN findings.anchor = 'unanchored' THEN 'not_verifiable' ELSE 'fixed' END AS event,
+    CASE WHEN findings.anchor = 'unanchored' THEN 'the file changed and the finding had no verified line'
+        ELSE 'the code it was about is no longer in the file' END AS reason
+FROM findings JOIN versions ON versions.path = findings.path
+WHERE findings.repo = $repo AND findings.workload = $workload AND findings.status = 'open' AND findings.blob <> versions.blob
+    AND split_part(findings.last_cell, '|', -1) <= $audit_date::VARCHAR
+    AND (findings.anchor = 'unanchored' OR NOT list_contains(versions.line_keys,
+        md5_number_upper(trim(regexp_replace(findings.evidence, '[ \t\n\r\f\v]+', ' ', 'g'), ' '))));
+
+INSERT INTO finding_events SELECT fingerprint, event, reason, $cell, NULL, $audit_date, $collected_at FROM ended;
+
+UPDATE findings SET status = ended.event, status_reason = ended.reason, status_at = $collected_at
+FROM ended WHERE findings.fingerprint = ended.fingerprint;

@@ -1,0 +1,222 @@
+"""Plans an audit: a commit's files become requests, the requests batches, all of it written down before anything is sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from review_pipeline.core.audit import Audit, Cell, Known, NewEvent, PlannedCell, PlannedRequest, State, Submission
+from review_pipeline.core.failures import Change
+from review_pipeline.core.finding import line_key, repeats
+from review_pipeline.core.planning import Packer, Span, content_key, custom_id, spans
+from review_pipeline.core.prompt import message_params, render_file
+from review_pipeline.core.selection import Skip, Source, TreeEntry, by_content, by_path
+
+if TYPE_CHECKING:
+    from review_pipeline.ports import BatchBody, FileLines, PlanFolder, Plans, Repository, Spool
+
+Progress = Callable[[str, int, int], None]
+
+
+def no_progress(_what: str, _done: int, _of: int) -> None:
+    """For callers that show none."""
+
+
+def plan_audit(
+    audit: Audit,
+    cell: Cell,
+    repository: Repository,
+    plans: Plans,
+    spool: Spool,
+    *,
+    nonce: str,
+    now: datetime,
+    progress: Progress = no_progress,
+) -> PlannedCell:
+    """The plan of this cell: the one that exists, or a new one. Nothing is sent. nonce: letters and digits, new for each call."""
+    if earlier := plans.planned(cell):
+        return earlier
+    known, paths = plans.known(audit.repo, audit.workload)
+    revision = repository.resolve(audit.ref)
+    name = f"{str(cell).replace('|', '_')}.r0.{nonce}"
+    with spool.new_plan(name) as folder:
+        writer = _Writer(audit, cell, folder, nonce, known, paths)
+        with folder.files() as files:
+            wanted = _decide_by_path(writer, list(repository.tree(revision.commit)), files)
+            for done, (entry, content) in enumerate(repository.read(wanted), start=1):
+                writer.take(by_content(entry, content, audit.rules), files)
+                progress("reading files", done, len(wanted))
+        writer.close()
+    plan = PlannedCell(
+        cell,
+        audit.workload,
+        audit.repo,
+        revision.commit,
+        audit.model,
+        audit.prompt.version,
+        audit.route_reason,
+        dict(writer.counts),
+        now,
+    )
+    submissions = tuple(writer.submissions(now))
+    if not plans.record_plan(plan, submissions, writer.requests, _planned_event(plan, folder.name, submissions)):
+        spool.discard(folder.name)
+    recorded = plans.planned(cell)
+    assert recorded is not None
+    return recorded
+
+
+def _decide_by_path(writer: _Writer, entries: list[TreeEntry], files: FileLines) -> list[TreeEntry]:
+    """Files that have to be read; all others get their row at once."""
+    wanted = []
+    for entry in entries:
+        if skip := by_path(entry, writer.audit.rules):
+            writer.skip(skip, files)
+        elif not writer.stands(entry, files):
+            wanted.append(entry)
+    for path in sorted(writer.paths_known - {entry.path for entry in entries}):
+        files.add({"path": path, "blob": "", "bytes": 0, "language": None, "plan": "removed", "reason": None})
+    return wanted
+
+
+@dataclass(slots=True)
+class _Writer:
+    """The growing plan: one row for every file, requests packed into bodies."""
+
+    audit: Audit
+    cell: Cell
+    folder: PlanFolder
+    nonce: str
+    known: dict[str, Known]
+    paths_known: set[str]
+    counts: Counter[str] = field(default_factory=Counter)
+    requests: list[PlannedRequest] = field(default_factory=list)
+    bodies: list[BatchBody] = field(default_factory=list)
+    body_bytes: list[int] = field(default_factory=list)
+    packer: Packer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packer = Packer(self.audit.limits)
+
+    def key(self, entry: TreeEntry) -> str:
+        return content_key(self.audit.repo, entry.path, entry.blob, self.audit.prompt.version, self.audit.model)
+
+    def skip(self, skip: Skip, files: FileLines) -> None:
+        self._row(
+            files, skip.entry, None, "skipped", f"{skip.reason.value}: {skip.detail}", f"skipped: {skip.reason.value}"
+        )
+
+    def stands(self, entry: TreeEntry, files: FileLines) -> bool:
+        """True if an earlier audit has an answer to exactly this, or is still waiting for one, or knows that there is none to be had."""
+        known = self.known.get(self.key(entry))
+        match known.state if known else "failed":
+            case "answered":
+                self._row(files, entry, None, "unchanged", f"answered in {known.cell}" if known else None, "unchanged")
+            case "asked":
+                self._row(files, entry, None, "in_flight", f"asked in {known.cell}" if known else None, "in_flight")
+            case "final":
+                reason = f"no answer to be had while it is unchanged ({known.reason}, {known.cell})" if known else None
+                self._row(files, entry, None, "skipped", f"given_up: {reason}", "skipped: given_up")
+            case _:
+                return False
+        return True
+
+    def take(self, judged: Source | Skip, files: FileLines) -> None:
+        if isinstance(judged, Skip):
+            self.skip(judged, files)
+            return
+        self._row(files, judged.entry, judged.language, "submitted", None, "submitted")
+        key, root, numbered = self.key(judged.entry), None, repeats(judged.lines)
+        for span in spans(tuple(len(line.encode()) + 8 for line in judged.lines), self.audit.chunk_bytes):
+            row = self._manifest_row(judged, span, key, numbered)
+            root = root or str(row["custom_id"])
+            if row["custom_id"] == root and judged.entry.path in self.paths_known:
+                row["line_keys"] = sorted({line_key(line) for line in judged.lines})
+            self._add(judged, span, {**row, "root": root}, key)
+
+    def submissions(self, now: datetime) -> Iterator[Submission]:
+        for number, (body, size) in enumerate(zip(self.bodies, self.body_bytes, strict=True)):
+            yield Submission(
+                _submission_id(self.cell, number),
+                str(self.cell),
+                0,
+                State.INTENDED,
+                body.name,
+                size,
+                body.requests,
+                self.audit.model,
+                planned_at=now,
+            )
+
+    def close(self) -> None:
+        if self.bodies:
+            self.body_bytes.append(self.bodies[-1].close())
+
+    def _manifest_row(self, source: Source, span: Span, key: str, numbered: dict[int, int]) -> dict[str, object]:
+        inside = {number: nth for number, nth in numbered.items() if span.first <= number <= span.last}
+        return {
+            "custom_id": custom_id(self.audit.workload, key, span, 1, self.nonce),
+            "parent": None,
+            "path": source.entry.path,
+            "blob": source.entry.blob,
+            "start_line": span.first,
+            "end_line": span.last,
+            "attempt": 1,
+            "change": Change.FIRST.value,
+            "repeat_lines": list(inside),
+            "repeat_numbers": list(inside.values()),
+        }
+
+    def _add(self, source: Source, span: Span, row: dict[str, object], key: str) -> None:
+        shown = render_file(source.entry.path, source.language, source.entry.blob, source.lines, span.first, span.last)
+        params = message_params(self.audit.model, self.audit.max_tokens, self.audit.prompt, shown)
+        request = orjson.dumps({"custom_id": row["custom_id"], "params": params})
+        if self.packer.starts_new_batch(len(request)) or not self.bodies:
+            self.close()
+            self.bodies.append(self.folder.batch(len(self.bodies)))
+        self.bodies[-1].add(request, row)
+        submission = _submission_id(self.cell, len(self.bodies) - 1)
+        self.requests.append(
+            PlannedRequest(str(row["custom_id"]), submission, None, str(row["root"]), key, source.entry.path, 1)
+        )
+
+    def _row(
+        self, files: FileLines, entry: TreeEntry, language: str | None, plan: str, reason: str | None, count: str
+    ) -> None:
+        files.add(
+            {
+                "path": entry.path,
+                "blob": entry.blob,
+                "bytes": entry.bytes,
+                "language": language,
+                "plan": plan,
+                "reason": reason,
+            }
+        )
+        self.counts[count] += 1
+
+
+def _submission_id(cell: Cell, number: int) -> str:
+    return f"{cell}/r0-{number:03d}"
+
+
+def _planned_event(plan: PlannedCell, folder: str, submissions: tuple[Submission, ...]) -> NewEvent:
+    payload = {
+        "cell": str(plan.cell),
+        "audit": plan.cell.audit,
+        "audit_date": plan.cell.day.isoformat(),
+        "workload": plan.workload,
+        "repo": plan.repo,
+        "revision": plan.revision,
+        "model": plan.model,
+        "prompt_version": plan.prompt_version,
+        "planned_at": plan.planned_at.isoformat(),
+        "files": f"{folder}/files.jsonl",
+        "manifests": [[submission.id, submission.round, submission.folder] for submission in submissions],
+    }
+    return NewEvent(f"cell_planned {plan.cell}", "cell_planned", payload)

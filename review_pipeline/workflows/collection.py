@@ -1,0 +1,167 @@
+"""Polls open batches and collects those that have ended: every request that was sent comes out in exactly one counted state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import orjson
+
+from review_pipeline.core.audit import Cell, NewEvent, State, Submission
+from review_pipeline.core.failures import Outcome
+from review_pipeline.ports import Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from review_pipeline.ports import Batches, Collected, IdCheck, Ledger, ResultFiles, Results, Spool
+    from review_pipeline.workflows.submission import Clock
+
+MOST_DOWNLOADS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """One look at all open batches. troubled: those that gave no answer this time, with what was said; they go on being polled."""
+
+    ended: tuple[Submission, ...]
+    in_progress: int
+    troubled: tuple[tuple[str, str], ...]
+    not_reached: int = 0
+
+
+def poll(api: Batches, ledger: Ledger, clock: Clock, has_time: Callable[[], bool] = lambda: True) -> Polled:
+    """Asks about every batch in progress, the oldest first, while there is time. No answer is not a failure of the batch."""
+    open_ = ledger.submissions(states=(State.IN_PROGRESS,))
+    troubled, in_progress, reached = [], 0, 0
+    for submission in open_:
+        if not has_time():
+            break
+        reached += 1
+        assert submission.batch_id is not None
+        try:
+            batch = api.retrieve(submission.batch_id)
+        except (Unavailable, Refused) as error:
+            troubled.append((submission.batch_id, str(error)))
+            ledger.note(submission.id, str(error))
+            continue
+        if batch.has_ended:
+            ledger.record_end(submission.id, batch, clock())
+        else:
+            in_progress += 1
+    ended = ledger.submissions(states=(State.ENDED,))
+    return Polled(ended, in_progress, tuple(troubled), len(open_) - reached)
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    api: Batches
+    ledger: Ledger
+    spool: Spool
+    results: Results
+    clock: Clock
+
+    def collect_cell(self, cell: Cell) -> tuple[tuple[Submission, Collected], ...]:
+        """Every ended batch of the cell that was not collected yet. Raises Unavailable when results cannot be had now."""
+        collected = []
+        for submission in self.ledger.submissions(cell=cell, states=(State.ENDED,)):
+            if (found := self._collect(submission)) is not None:
+                collected.append((submission, found))
+        return tuple(collected)
+
+    def _collect(self, submission: Submission) -> Collected | None:
+        assert submission.batch_id is not None
+        plan = self.ledger.planned(Cell.parse(submission.cell))
+        assert plan is not None
+        files = self.spool.result_files(submission.folder, submission.batch_id)
+        if not files.raw.exists() and not self._download(submission, files):
+            return None
+        collected = self.results.read(files, plan.repo, submission.model, _priced_on(submission))
+        now = self.clock()
+        event = self._event(submission, files)
+        if not self.ledger.record_collection(submission, collected, event, now):
+            return None
+        if broke := [request for request in collected.failed if request.outcome == Outcome.BILLING]:
+            self.ledger.pause("billing", broke[0].error_message or "the API refused to bill", now)
+        return collected
+
+    def _download(self, submission: Submission, files: ResultFiles) -> bool:
+        """Into the spool, once it is complete. False if the batch turns out to be somebody else's."""
+        assert submission.batch_id is not None
+        try:
+            check = self._downloaded(submission.batch_id, files)
+            if check.unknown and check.unknown >= check.lines:
+                others = (*submission.not_batches, submission.batch_id)
+                self.ledger.disown(submission.id, others, f"batch {submission.batch_id} holds other requests than ours")
+                return False
+            if not check.is_complete:
+                _keep_first_lines_of_ours(files.part, files.manifest)
+            files.part.replace(files.raw)
+        finally:
+            files.part.unlink(missing_ok=True)
+        return True
+
+    def _downloaded(self, batch_id: str, files: ResultFiles) -> IdCheck:
+        """What was downloaded, against what was sent; a download that is not complete is tried again before that is believed."""
+        check: IdCheck | None = None
+        torn: Unavailable | None = None
+        for _ in range(MOST_DOWNLOADS):
+            try:
+                self.api.download(batch_id, files.part)
+                check = self.results.check(files.part, files.manifest)
+            except Unavailable as error:
+                torn, check = error, None
+                continue
+            if check.is_complete:
+                break
+        if check is None:
+            raise Unavailable(
+                f"the results of batch {batch_id} did not come whole in {MOST_DOWNLOADS} tries. They stay at the API for 29 days; run the same command again."
+            ) from torn
+        return check
+
+    def _event(self, submission: Submission, files: ResultFiles) -> NewEvent:
+        plan = self.ledger.planned(Cell.parse(submission.cell))
+        assert plan is not None
+        assert submission.created_at is not None
+        counts = {name: submission.counts.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired")}
+        payload = {
+            "batch_id": submission.batch_id,
+            "submission": submission.id,
+            "cell": submission.cell,
+            "audit_date": plan.cell.day.isoformat(),
+            "workload": plan.workload,
+            "repo": plan.repo,
+            "round": submission.round,
+            "model": submission.model,
+            "prompt_version": plan.prompt_version,
+            "requests": submission.requests,
+            **counts,
+            "created_at": submission.created_at.isoformat(),
+            "ended_at": submission.ended_at.isoformat() if submission.ended_at else None,
+            "collected_at": self.clock().isoformat(),
+            "outcomes": self.spool.relative(files.outcomes),
+            "findings": self.spool.relative(files.findings),
+        }
+        return NewEvent(f"batch_collected {submission.batch_id}", "batch_collected", payload)
+
+
+def _priced_on(submission: Submission) -> date:
+    """Prices of the day on which the batch was created."""
+    assert submission.created_at is not None
+    return submission.created_at.date()
+
+
+def _keep_first_lines_of_ours(raw: Path, manifest: Path) -> None:
+    """Lines that came twice, or that nobody asked for, are dropped; requests without a line will be counted as missing."""
+    with manifest.open("rb") as rows:
+        waiting = {orjson.loads(row)["custom_id"] for row in rows}
+    kept = raw.with_name(raw.name + ".kept")
+    with raw.open("rb") as lines, kept.open("wb") as file:
+        for line in lines:
+            if (custom_id := orjson.loads(line)["custom_id"]) in waiting:
+                waiting.remove(custom_id)
+                file.write(line if line.endswith(b"\n") else line + b"\n")
+    kept.replace(raw)

@@ -1,0 +1,184 @@
+"""Sends again what failed, and only that, changed by why it failed; what cannot be mended is given up by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from review_pipeline.core.audit import (
+    Cell,
+    FailedRequest,
+    GivenUp,
+    NewEvent,
+    PlannedCell,
+    PlannedRequest,
+    State,
+    Submission,
+)
+from review_pipeline.core.failures import Change, Outcome
+from review_pipeline.core.planning import Limits, Packer, Span, custom_id
+from review_pipeline.core.prompt import narrowed, repaired
+from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
+
+if TYPE_CHECKING:
+    from review_pipeline.ports import BatchBody, Ledger, PlanFolder, Spool
+    from review_pipeline.workflows.submission import Clock
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmitted:
+    submissions: tuple[Submission, ...]
+    requests: int
+    given_up: tuple[GivenUp, ...]
+
+
+NOTHING = Resubmitted((), 0, ())
+
+
+def plan_resubmission(
+    cell: Cell, ledger: Ledger, spool: Spool, *, limits: Limits, most_output_tokens: int, nonce: str, clock: Clock
+) -> Resubmitted:
+    """Replacements for the failed requests of a cell, written down and not sent. Nothing to do: nothing is written."""
+    failed = ledger.failed_requests(cell)
+    plan = ledger.planned(cell)
+    if not failed or plan is None:
+        return NOTHING
+    round_ = ledger.next_round(cell)
+    name = f"{str(cell).replace('|', '_')}.r{round_}.{nonce}"
+    with spool.new_plan(name) as folder:
+        writer = _Writer(plan, folder, round_, limits, nonce, most_output_tokens)
+        for request, row in _with_rows(failed, spool):
+            writer.take(request, row)
+        writer.close()
+    now = clock()
+    submissions = tuple(
+        Submission(
+            _submission_id(plan.cell, round_, number),
+            str(cell),
+            round_,
+            State.INTENDED,
+            body.name,
+            size,
+            body.requests,
+            plan.model,
+            planned_at=now,
+        )
+        for number, (body, size) in enumerate(zip(writer.bodies, writer.sizes, strict=True))
+    )
+    event = _event(plan, round_, nonce, submissions)
+    if not ledger.record_resubmission(submissions, tuple(writer.requests), tuple(writer.given_up), event, now):
+        spool.discard(folder.name)
+        return NOTHING
+    return Resubmitted(submissions, len(writer.requests), tuple(writer.given_up))
+
+
+def _with_rows(failed: tuple[FailedRequest, ...], spool: Spool) -> list[tuple[FailedRequest, Row]]:
+    rows: dict[str, Row] = {}
+    for folder in sorted({request.folder for request in failed}):
+        wanted = frozenset(request.custom_id for request in failed if request.folder == folder)
+        rows |= spool.manifest_rows(folder, wanted)
+    for batch_id in sorted({request.batch_id for request in failed if request.outcome == Outcome.BAD_OUTPUT}):
+        wanted = frozenset(request.custom_id for request in failed if request.batch_id == batch_id)
+        for custom_id_, answer in spool.answers(batch_id, wanted).items():
+            rows[custom_id_]["answer"] = answer
+    return [(request, rows[request.custom_id]) for request in failed]
+
+
+class _Writer:
+    def __init__(
+        self, plan: PlannedCell, folder: PlanFolder, round_: int, limits: Limits, nonce: str, most_output_tokens: int
+    ) -> None:
+        self._plan, self._folder, self._round, self._nonce = plan, folder, round_, nonce
+        self._packer = Packer(limits)
+        self._most_output_tokens = most_output_tokens
+        self.bodies: list[BatchBody] = []
+        self.sizes: list[int] = []
+        self.requests: list[PlannedRequest] = []
+        self.given_up: list[GivenUp] = []
+
+    def take(self, failed: FailedRequest, row: Row) -> None:
+        span = Span(row["start_line"], row["end_line"])
+        outcome = Outcome(failed.outcome)
+        decided = remedy(outcome, failed.history, span, row["params"]["max_tokens"], self._most_output_tokens)
+        if isinstance(decided, GiveUp):
+            reason = decided.reason if failed.detail is None else f"{decided.reason} ({failed.detail})"
+            self.given_up.append(GivenUp(failed.custom_id, failed.root, reason, decided.is_final))
+            return
+        for piece in decided.spans:
+            self._add(failed, row, decided, piece)
+
+    def close(self) -> None:
+        if self.bodies:
+            self.sizes.append(self.bodies[-1].close())
+
+    def _add(self, failed: FailedRequest, row: Row, decided: SendAgain, piece: Span) -> None:
+        new_id = custom_id(self._plan.workload, failed.content_key, piece, failed.attempt + 1, self._nonce)
+        request = orjson.dumps({"custom_id": new_id, "params": _changed(row, decided, piece)})
+        if self._packer.starts_new_batch(len(request)) or not self.bodies:
+            self.close()
+            self.bodies.append(self._folder.batch(len(self.bodies)))
+        repeated = [
+            pair
+            for pair in zip(row["repeat_lines"], row["repeat_numbers"], strict=True)
+            if piece.first <= pair[0] <= piece.last
+        ]
+        self.bodies[-1].add(
+            request,
+            {
+                "custom_id": new_id,
+                "parent": failed.custom_id,
+                "root": failed.root,
+                "path": row["path"],
+                "blob": row["blob"],
+                "start_line": piece.first,
+                "end_line": piece.last,
+                "attempt": failed.attempt + 1,
+                "change": decided.change.value,
+                "repeat_lines": [line for line, _ in repeated],
+                "repeat_numbers": [nth for _, nth in repeated],
+            },
+        )
+        submission = _submission_id(self._plan.cell, self._round, len(self.bodies) - 1)
+        history = (*failed.history, failed.outcome)
+        self.requests.append(
+            PlannedRequest(
+                new_id,
+                submission,
+                failed.custom_id,
+                failed.root,
+                failed.content_key,
+                row["path"],
+                failed.attempt + 1,
+                history,
+            )
+        )
+
+
+def _changed(row: Row, decided: SendAgain, piece: Span) -> dict[str, object]:
+    params: dict[str, Any] = {**row["params"], "max_tokens": decided.max_tokens}
+    if decided.change is Change.CHUNKED:
+        question = params["messages"][0]
+        params["messages"] = [{**question, "content": narrowed(question["content"], piece.first, piece.last)}]
+    if decided.change is Change.REPAIRED:
+        params = repaired(params, row.get("answer", ""))
+    return params
+
+
+def _submission_id(cell: Cell, round_: int, number: int) -> str:
+    return f"{cell}/r{round_}-{number:03d}"
+
+
+def _event(plan: PlannedCell, round_: int, nonce: str, submissions: tuple[Submission, ...]) -> NewEvent:
+    payload = {
+        "cell": str(plan.cell),
+        "workload": plan.workload,
+        "repo": plan.repo,
+        "model": plan.model,
+        "prompt_version": plan.prompt_version,
+        "manifests": [[submission.id, submission.round, submission.folder] for submission in submissions],
+    }
+    return NewEvent(f"resubmission_planned {plan.cell} r{round_} {nonce}", "resubmission_planned", payload)

@@ -1,0 +1,269 @@
+"""The command line: the same workflows as in Dagster, for people and scripts. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 try again later."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from review_pipeline.core.audit import Cell, State, Submission
+from review_pipeline.core.routing import Workload, route
+from review_pipeline.ports import InDoubt, Refused, Unavailable
+from review_pipeline.settings import Config
+from review_pipeline.wiring import Pipeline, nonce, utc_now
+
+app = typer.Typer(
+    name="review-pipeline",
+    help="Reviews a team's code with Claude: in batches at half the price what can wait, at once what blocks a merge.\n\n"
+    "Start with `review-pipeline demo` (no key needed), then `review-pipeline doctor`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+RepoName = Annotated[str, typer.Argument(help="A repository's name in review_pipeline.yaml.")]
+Day = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day of the audit; today (UTC) if not given.")
+]
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def _day(day: datetime | None) -> date:
+    return day.date() if day else utc_now().date()
+
+
+@app.command()
+def audit(
+    name: RepoName,
+    day: Day = None,
+    wait: Annotated[bool, typer.Option(help="Poll until everything is collected.")] = False,
+) -> None:
+    """Plan and send today's audit of one repository. Run it twice and nothing is sent twice."""
+    from review_pipeline.workflows.audit import plan_audit
+
+    pipeline = Pipeline.from_environment()
+    entry = pipeline.settings.repository(name)
+    cell = pipeline.cell(entry, _day(day))
+    with out.status(f"planning {cell}") as status:
+        plan = plan_audit(
+            pipeline.audit(entry), cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now(),
+            progress=lambda what, done, of: status.update(f"{what}: {done} of {of}"),
+        )  # fmt: skip
+    for state, count in sorted(plan.counts.items()):
+        out.print(f"  {count:>6} files {state}", highlight=False)
+    if not plan.counts.get("submitted"):
+        out.print("Nothing to submit: no file changed since it was last answered.")
+    for submission in pipeline.sender.send_due(cell) if pipeline.ledger.submissions(cell=cell) else ():
+        out.print(
+            f"  batch {submission.batch_id}: {submission.requests} requests, {submission.state.value}", highlight=False
+        )
+    if wait:
+        _collect_until_done(pipeline, cell)
+    _publish(pipeline)
+
+
+@app.command()
+def collect(wait: Annotated[bool, typer.Option(help="Poll until nothing is open.")] = False) -> None:
+    """Poll open batches, collect what has ended, send again what failed, bring the history up to date."""
+    pipeline = Pipeline.from_environment()
+    _collect_until_done(pipeline, None) if wait else _collect_once(pipeline, None)
+    _publish(pipeline)
+
+
+def _collect_until_done(pipeline: Pipeline, cell: Cell | None) -> None:
+    pause = pipeline.settings.config.batches.poll_seconds
+    with out.status("waiting for batches (at most 24 h; Ctrl-C loses nothing)") as status:
+        while open_ := _collect_once(pipeline, cell):
+            oldest = min(submission.created_at or submission.planned_at for submission in open_)
+            status.update(f"{len(open_)} batch(es) open, the oldest for {str(utc_now() - oldest).split('.')[0]}")
+            time.sleep(min(pause, 5) if pipeline.settings.is_offline else pause)
+
+
+def _collect_once(pipeline: Pipeline, only: Cell | None) -> tuple[Submission, ...]:
+    """One look around; returns the submissions that are still open."""
+    from review_pipeline.workflows.open_work import look_around
+    from review_pipeline.workflows.resubmission import plan_resubmission
+
+    work = look_around(pipeline.ledger, lambda: pipeline.sender, utc_now)
+    for name, trouble in work.troubled:
+        err.print(f"[yellow]{escape(name)}[/]: {escape(trouble)}")
+    for cell in work.to_collect:
+        for submission, collected in pipeline.collector.collect_cell(cell):
+            found = sum(collected.anchors.values())
+            out.print(
+                f"  {submission.batch_id}: {collected.requests} results, {len(collected.failed)} failed, {found} findings",
+                highlight=False,
+            )
+        plan_resubmission(
+            cell, pipeline.ledger, pipeline.spool, limits=pipeline.limits, most_output_tokens=pipeline.most_output_tokens, nonce=nonce(), clock=utc_now
+        )  # fmt: skip
+        pipeline.sender.send_due(cell)
+    return pipeline.ledger.submissions(
+        cell=only, states=(State.INTENDED, State.SENDING, State.IN_PROGRESS, State.ENDED)
+    )
+
+
+def _publish(pipeline: Pipeline) -> None:
+    from review_pipeline.workflows.findings_history import bring_up_to_date
+
+    applied = bring_up_to_date(pipeline.ledger, pipeline.history, utc_now)
+    out.print(f"findings history: {applied.published}", highlight=False)
+
+
+@app.command()
+def report(
+    week: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A day of the week; this week if not given.")
+    ] = None,
+) -> None:
+    """Write the weekly quality report and print where it lies."""
+    from review_pipeline.workflows.weekly_report import write_weekly_report
+
+    pipeline = Pipeline.from_environment()
+    day = _day(week)
+    monday = day - timedelta(days=day.weekday())
+    written = write_weekly_report(
+        monday, pipeline.analyst, pipeline.reports, now=utc_now(), offline=pipeline.settings.is_offline
+    )
+    out.print(str(written.path), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def query(
+    sql: Annotated[str | None, typer.Argument(help="SQL for DuckDB; without it the views are listed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the findings history. The same file opens in any DuckDB: duckdb -readonly var/findings.duckdb"""
+    pipeline = Pipeline.from_environment()
+    columns, rows = pipeline.analyst.query(
+        sql or "SELECT view_name AS view, comment FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
+    )
+    if as_json:
+        out.print_json(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
+        return
+    _print_table(columns, rows)
+
+
+def _print_table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(escape("" if value is None else str(value)) for value in row))
+    out.print(table)
+
+
+@app.command("route")
+def route_(
+    needs_tools: Annotated[
+        bool, typer.Option(help="Does it have to read files, trace imports or run anything?")
+    ] = False,
+    blocking: Annotated[bool, typer.Option(help="Is a person or a merge waiting for it?")] = False,
+    sla_hours: Annotated[float, typer.Option(help="Within how many hours must it be done?")] = 30,
+    submit_every_hours: Annotated[float, typer.Option(help="How long until the next submission, at most?")] = 4,
+) -> None:
+    """Say where a workload belongs, batch or synchronous, and why."""
+    decided = route(Workload("this workload", needs_tools, blocking, sla_hours, submit_every_hours))
+    out.print(f"{decided.path.value}: {decided.reason}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def reconcile() -> None:
+    """Look for batches whose creation got no answer, and show what was decided about each."""
+    pipeline = Pipeline.from_environment()
+    doubtful = pipeline.ledger.submissions(states=(State.SENDING,))
+    if not doubtful:
+        out.print("Nothing is in doubt: every submission that was sent has its receipt.")
+    for submission in doubtful:
+        settled = pipeline.sender.reconcile(submission)
+        out.print(
+            f"{settled.id}: {settled.state.value} {settled.batch_id or ''} {settled.note or ''}".rstrip(),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def resume() -> None:
+    """Lift the pause that a billing problem put on submissions."""
+    lifted = Pipeline.from_environment().ledger.resume()
+    out.print(f"{lifted} pause(s) lifted; the sensor sends what is due" if lifted else "Nothing was paused.")
+
+
+@app.command("config-schema")
+def config_schema() -> None:
+    """Print the JSON Schema of review_pipeline.yaml, for editors."""
+    print(json.dumps(Config.model_json_schema(), indent=2))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check beforehand what would stop an audit: configuration, key, API, repositories, disk, ledger, history."""
+    from review_pipeline.doctor import examine
+
+    checks = examine()
+    if as_json:
+        out.print_json(json.dumps([check.as_row() for check in checks]))
+    else:
+        for check in checks:
+            mark = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}[check.state]
+            out.print(f"{mark} {escape(check.name)}: {escape(check.said)}", highlight=False, soft_wrap=True)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    repo: Annotated[
+        Path, typer.Option(help="Any git repository on this machine; its committed HEAD is audited.")
+    ] = Path(),
+) -> None:
+    """Audit a repository without a key: a real Dagster daemon, the real SDK, and the offline analyser in the model's place."""
+    from review_pipeline.demo import run_demo
+
+    run_demo(repo, out)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
+    """Open the Dagster UI: on your data if ANTHROPIC_API_KEY is set, else on the demo's."""
+    from review_pipeline.demo import run_dev
+
+    run_dev(port, out)
+
+
+def guarded(run: Callable[[], object]) -> int:
+    """The only place that catches everything: two kinds of reader, two exit codes."""
+    try:
+        run()
+    except (Unavailable, InDoubt) as error:
+        err.print(f"[yellow]not now:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return 3
+    except Refused as error:
+        err.print(f"[red]refused:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        err.print("stopped; run the same command again to go on")
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+def main() -> None:
+    sys.exit(guarded(app))

@@ -1,0 +1,55 @@
+"""Jobs and the schedules that start them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+
+from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
+from review_pipeline.defs.findings_history import findings_history
+from review_pipeline.defs.partitions import audit_days, audits, key_of, weeks
+from review_pipeline.defs.weekly_report import weekly_quality_report
+from review_pipeline.wiring import Pipeline
+
+# One or two short steps each: a process for every step would cost more than the step.
+_in_process = dg.in_process_executor
+
+submit_audit = dg.define_asset_job(
+    "submit_audit", selection=[batch_submissions, findings_history], partitions_def=audit_days, executor_def=_in_process
+)
+collect_batches = dg.define_asset_job(
+    "collect_batches",
+    selection=[batch_results, failure_resubmissions, findings_history],
+    partitions_def=audit_days,
+    executor_def=_in_process,
+)
+refresh_history = dg.define_asset_job("refresh_history", selection=[findings_history], executor_def=_in_process)
+weekly_report = dg.define_asset_job(
+    "weekly_report", selection=[weekly_quality_report], partitions_def=weeks, executor_def=_in_process
+)
+
+
+def nightly_schedule(cron: str) -> dg.ScheduleDefinition:
+    @dg.schedule(name="nightly_audits", job=submit_audit, cron_schedule=cron, execution_timezone="UTC")
+    def nightly_audits(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        """Every configured repository, once a day. Stopped until somebody switches it on: it spends money."""
+        pipeline = Pipeline.from_environment()
+        day = context.scheduled_execution_time.date()
+        cells = [pipeline.cell(entry, day) for entry in pipeline.settings.config.repositories]
+        if not cells:
+            yield dg.SkipReason(f"no repositories in {pipeline.settings.config_path}")
+            return
+        context.instance.add_dynamic_partitions(str(audits.name), [cell.audit for cell in cells])
+        for cell in cells:
+            yield dg.RunRequest(run_key=f"nightly {cell}", partition_key=key_of(cell))
+
+    return nightly_audits
+
+
+@dg.schedule(job=weekly_report, cron_schedule="0 6 * * 1", execution_timezone="UTC")
+def monday_report(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """The week that has just ended, every Monday at six."""
+    monday = context.scheduled_execution_time.date() - timedelta(days=7)
+    return dg.RunRequest(partition_key=monday.isoformat())

@@ -1,0 +1,130 @@
+"""What an engineer wants to see beside a materialization, and the checks on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from review_pipeline.core.audit import PlannedCell, State, Submission
+
+if TYPE_CHECKING:
+    from review_pipeline.ports import Collected
+    from review_pipeline.workflows.resubmission import Resubmitted
+
+Metadata = dict[str, dg.MetadataValue | str | int | float]
+
+
+def sentence_of_plan(plan: PlannedCell) -> str:
+    submitted = plan.counts.get("submitted", 0)
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts.items())) or "no files"
+    if not submitted:
+        return f"nothing to submit for {plan.cell}: {counts}"
+    return f"{plan.cell} at {plan.revision[:12]}: {counts}"
+
+
+def of_submissions(plan: PlannedCell, submissions: Sequence[Submission]) -> Metadata:
+    return {
+        "summary": sentence_of_plan(plan),
+        "revision": plan.revision,
+        "model": plan.model,
+        "prompt_version": plan.prompt_version,
+        "route": f"batch: {plan.route_reason}",
+        "files": dg.MetadataValue.md(table(("plan", "files"), sorted(plan.counts.items()))),
+        "requests": sum(submission.requests for submission in submissions),
+        "body_megabytes": round(sum(submission.body_bytes for submission in submissions) / 1e6, 3),
+        "batches": dg.MetadataValue.md(batchtable(submissions)),
+    }
+
+
+def of_results(
+    submissions: Sequence[Submission], standing: Mapping[str, int], collected: Sequence[tuple[Submission, Collected]]
+) -> Metadata:
+    cost, sync_cost = money(submissions)
+    anchors: dict[str, int] = {}
+    for _, one in collected:
+        for anchor, count in one.anchors.items():
+            anchors[anchor] = anchors.get(anchor, 0) + count
+    return {
+        "collected_now": len(collected),
+        "requests_by_state": dg.MetadataValue.md(table(("state", "requests"), sorted(standing.items()))),
+        "findings_now": sum(anchors.values()),
+        "anchors_now": dg.MetadataValue.md(table(("anchor", "findings"), sorted(anchors.items()))),
+        "input_tokens_now": sum(one.input_tokens for _, one in collected),
+        "output_tokens_now": sum(one.output_tokens for _, one in collected),
+        "cost_usd": float(cost),
+        "sync_cost_usd": float(sync_cost),
+        "saved_usd": float(sync_cost - cost),
+        "batches": dg.MetadataValue.md(batchtable(submissions)),
+    }
+
+
+def of_resubmissions(done: Resubmitted, submissions: Sequence[Submission]) -> Metadata:
+    given_up = [(request.custom_id, request.reason) for request in done.given_up]
+    return {
+        "resubmitted_requests": done.requests,
+        "given_up_requests": len(given_up),
+        "given_up": dg.MetadataValue.md(table(("request", "why"), given_up[:50])),
+        "batches": dg.MetadataValue.md(batchtable(submissions)),
+    }
+
+
+def batchtable(submissions: Sequence[Submission]) -> str:
+    rows = [
+        (
+            submission.batch_id or "not created yet",
+            submission.round,
+            submission.state.value,
+            submission.requests,
+            ", ".join(f"{count} {state}" for state, count in submission.counts.items() if count),
+            submission.cost_usd or "",
+            submission.note or "",
+        )
+        for submission in submissions
+    ]
+    return table(("batch", "round", "state", "requests", "API's counts", "USD", "note"), rows)
+
+
+def money(submissions: Sequence[Submission]) -> tuple[Decimal, Decimal]:
+    cost = sum((Decimal(submission.cost_usd or 0) for submission in submissions), Decimal(0))
+    sync_cost = sum((Decimal(submission.sync_cost_usd or 0) for submission in submissions), Decimal(0))
+    return cost, sync_cost
+
+
+def accounted_for(submissions: Sequence[Submission], standing: Mapping[str, int]) -> dg.AssetCheckResult:
+    """Every request of a collected batch has an outcome, and all requests of the cell are in exactly one state."""
+    planned = sum(submission.requests for submission in submissions)
+    open_ = sum(submission.requests for submission in submissions if submission.state is not State.COLLECTED)
+    counted, waiting = sum(standing.values()), standing.get("waiting", 0)
+    return dg.AssetCheckResult(
+        check_name="every_request_is_accounted_for",
+        passed=counted == planned and waiting == open_,
+        metadata={"planned": planned, "counted": counted, "waiting": waiting, "in_open_batches": open_},
+    )
+
+
+def ids_agree(submissions: Sequence[Submission], standing: Mapping[str, int]) -> dg.AssetCheckResult:
+    """Each collected batch has, by the API's own counts, as many requests as were sent; none is missing from complete results."""
+    wrong = [
+        f"{submission.batch_id}: sent {submission.requests}, the API counts {sum(submission.counts.values())}"
+        for submission in submissions
+        if submission.state is State.COLLECTED and sum(submission.counts.values()) != submission.requests
+    ]
+    return dg.AssetCheckResult(
+        check_name="ids_in_are_ids_out",
+        passed=not wrong,
+        metadata={"differing_batches": "; ".join(wrong) or "none", "missing_lines": standing.get("missing", 0)},
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
+    return "\n".join(lines) if rows else "none"
+
+
+def _cell(value: object) -> str:
+    """Text from outside must not end the cell, nor become markup."""
+    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,76 @@
+"""The sensor that closes the loop: it looks at everything unfinished in the ledger and asks for the runs that go on with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from review_pipeline.core.audit import Cell
+from review_pipeline.defs.jobs import collect_batches, refresh_history, submit_audit
+from review_pipeline.defs.partitions import audits, key_of
+from review_pipeline.ports import Refused, Unavailable
+from review_pipeline.wiring import Pipeline, utc_now
+from review_pipeline.workflows.open_work import Work, look_around
+
+TAG = "review_pipeline/unit"
+POLL_SECONDS = 40.0  # a tick is cut off at 60
+MOST_RUNS = 12  # of one unit of work; after that a person has to look
+FIRST_PAUSE_SECONDS = 15.0  # doubled after each failed run: the last pause is some four hours
+
+
+@dg.sensor(
+    jobs=[submit_audit, collect_batches, refresh_history],
+    minimum_interval_seconds=Pipeline.from_environment().settings.config.batches.poll_seconds,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def open_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Polls open batches, settles doubtful submissions, and requests runs for whatever is due. The ledger is the only truth."""
+    started = time.monotonic()
+    pipeline = Pipeline.from_environment()
+    try:
+        work = look_around(
+            pipeline.ledger,
+            lambda: pipeline.sender,
+            utc_now,
+            has_time=lambda: time.monotonic() - started < POLL_SECONDS,
+        )
+    except (Unavailable, Refused) as error:
+        return dg.SkipReason(str(error))
+    for name, trouble in work.troubled:
+        context.log.warning(f"{name}: {trouble}")
+    requests = list(_requests(context, work))
+    if not requests:
+        return dg.SkipReason(work.sentence)
+    cells = sorted({cell.audit for cell in (*work.to_submit, *work.to_collect)})
+    return dg.SensorResult(
+        run_requests=requests, dynamic_partitions_requests=[audits.build_add_request(cells)] if cells else []
+    )
+
+
+def _requests(context: dg.SensorEvaluationContext, work: Work) -> Iterator[dg.RunRequest]:
+    for cell in work.to_submit:
+        yield from _request(context, submit_audit.name, f"submit {cell} {work.marks.get(cell, 0)}", cell)
+    for cell in work.to_collect:
+        yield from _request(context, collect_batches.name, f"collect {cell} {work.marks.get(cell, 0)}", cell)
+    if work.unpublished:
+        yield from _request(context, refresh_history.name, f"history {work.unpublished}", None)
+
+
+def _request(context: dg.SensorEvaluationContext, job: str, unit: str, cell: Cell | None) -> Iterator[dg.RunRequest]:
+    """A run key is remembered for ever, also of a failed run: it carries how many runs of this unit have finished."""
+    records = context.instance.get_run_records(dg.RunsFilter(tags={TAG: unit}))
+    if any(not record.dagster_run.is_finished for record in records):
+        return
+    if len(records) >= MOST_RUNS:
+        context.log.error(
+            f"{unit}: {len(records)} runs did not finish this; look at the last one, then launch {job} by hand"
+        )
+        return
+    last_end = max((record.end_time or 0.0 for record in records), default=0.0)
+    if time.time() - last_end < FIRST_PAUSE_SECONDS * 2 ** (len(records) - 1):
+        return
+    tags = {TAG: unit, **({"review_pipeline/cell": str(cell)} if cell else {})}
+    key = key_of(cell) if cell else None
+    yield dg.RunRequest(run_key=f"{unit}:{len(records)}", job_name=job, partition_key=key, tags=tags)

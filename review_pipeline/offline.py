@@ -1,0 +1,153 @@
+"""The processes of an offline home: the offline API, and a Dagster instance of its own that never touches the real one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from review_pipeline.ports import Refused
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+# A made-up key: the offline API takes any.
+_KEY = "offline-made-up-key"
+_KEPT_FROM_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "SYSTEMROOT")
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineHome:
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "review_pipeline.yaml"
+
+    @property
+    def workspace(self) -> Path:
+        return self.path / "workspace.yaml"
+
+    @property
+    def dagster(self) -> Path:
+        return self.path / "dagster"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "daemon.log"
+
+    def environment(self, base_url: str) -> dict[str, str]:
+        """Allow-listed: no key, proxy or DAGSTER_HOME of the caller's gets in."""
+        return {
+            **{name: os.environ[name] for name in _KEPT_FROM_ENVIRONMENT if name in os.environ},
+            "NO_PROXY": "127.0.0.1,localhost",
+            "REVIEW_PIPELINE_HOME": str(self.path),
+            "REVIEW_PIPELINE_CONFIG": str(self.config),
+            "REVIEW_PIPELINE_OFFLINE": "1",
+            "ANTHROPIC_API_KEY": _KEY,
+            "ANTHROPIC_BASE_URL": base_url,
+            "DAGSTER_HOME": str(self.dagster),
+        }
+
+    def add_repository(self, name: str, path: Path) -> None:
+        config = yaml.safe_load(self.config.read_text(encoding="utf-8")) if self.config.exists() else {}
+        entries = {entry["name"]: entry for entry in config.get("repositories", [])}
+        if entries.get(name, {}).get("path", str(path)) != str(path):
+            raise Refused(
+                f"{self.config} already has another repository called {name!r} ({entries[name]['path']}). Remove {self.path} to start the demo anew."
+            )
+        entries[name] = {"name": name, "path": str(path)}
+        _write(
+            self.config,
+            {"batches": {"poll_seconds": 5, "reconcile_grace_seconds": 20}, "repositories": list(entries.values())},
+        )
+
+    def prepare_dagster(self) -> None:
+        """The project's own dagster.yaml with its storage moved here."""
+        ours = Path.cwd() / "dagster.yaml"
+        instance = yaml.safe_load(ours.read_text(encoding="utf-8")) if ours.exists() else {}
+        instance["storage"] = {"sqlite": {"base_dir": str(self.dagster / "storage")}}
+        for section, folder in (("local_artifact_storage", "artifacts"), ("compute_logs", "logs")):
+            if section in instance:
+                instance[section]["config"]["base_dir"] = str(self.dagster / folder)
+        _write(self.dagster / "dagster.yaml", instance)
+        module = {"module_name": "review_pipeline.definitions", "location_name": "review_pipeline"}
+        _write(self.workspace, {"load_from": [{"python_module": module}]})
+
+
+def _write(path: Path, document: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    beside.replace(path)
+
+
+@contextmanager
+def offline_api(home: OfflineHome) -> Iterator[str]:
+    """Its base URL. What it holds survives in the home, so an open batch is found again after a kill."""
+    with TemporaryDirectory() as folder:
+        port_file = Path(folder) / "port"
+        arguments = ["--state", str(home.path / "offline-api"), "--exit-with-parent", "--port-file", str(port_file)]
+        with _process(
+            [sys.executable, "-m", "review_pipeline.simulator", *arguments],
+            dict(os.environ),
+            home.path / "offline-api.log",
+        ) as api:
+            _wait(port_file.exists, api, home.path / "offline-api.log", "the offline API")
+            yield f"http://127.0.0.1:{int(port_file.read_text())}"
+
+
+@contextmanager
+def dagster_daemon(home: OfflineHome, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    command = [beside_python("dagster-daemon"), "run", "-w", str(home.workspace)]
+    with _process(command, environment, home.log) as daemon:
+        yield daemon
+
+
+def beside_python(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+@contextmanager
+def _process(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """In a session of its own: stopped as a group, so nothing stays behind."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, how)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # what the leader left behind
+    except ProcessLookupError:
+        return
+
+
+def _wait(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, what: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not is_ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Refused(f"{what} did not start (exit code {process.poll()}). Its last words are in {log}.")
+        time.sleep(0.05)

@@ -39,15 +39,7 @@ defs = dg.Definitions(
     assets=[batch_submissions, batch_results, failure_resubmissions, findings_history, weekly_quality_report],
     jobs=[submit_audit, collect_batches, refresh_history, weekly_report],
     schedules=[nightly_schedule(Pipeline.from_environment().workload.schedule), monday_report],
-    sensors=[
-        open_batches,
-        dg.AutomationConditionSensorDefinition(
-            "late_results",
-            target=dg.AssetSelection.assets(weekly_quality_report),
-            default_status=dg.DefaultSensorStatus.RUNNING,
-            minimum_interval_seconds=Pipeline.from_environment().settings.config.batches.poll_seconds,
-        ),
-    ],
+    sensors=[open_batches],
     executor=dg.multiprocess_executor.configured(
         {"max_concurrent": 4, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}
     ),

@@ -246,6 +246,8 @@ class OpenWork(Protocol):
 
     def unpublished(self) -> int: ...
 
+    def weeks_to_report(self) -> dict[date, int]: ...
+
 
 class Ledger(Plans, Submissions, Outcomes, Pauses, OpenWork, Protocol):
     """All of the audits' ledger."""

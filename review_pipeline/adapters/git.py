@@ -21,7 +21,9 @@ _CHUNK_BYTES = 1 << 16
 _COMMITTED = re.compile(rb"^committer .*> (-?\d{1,18}) [+-]?\d+$", re.MULTILINE)
 # What would make a printed path lie about itself: controls, line ends, marks that reverse or hide text; and the escape.
 _NOT_SHOWN = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\udc80-\udcff]")
-_REFETCH = "The clone is partial, shallow beyond this commit, or damaged. Use a full clone, or run 'git fetch --refetch --no-filter' in it."
+_REFETCH = (
+    "The clone is partial, too shallow, or damaged. Use a full clone, or run 'git fetch --refetch --no-filter' in it."
+)
 
 # Each of these is a way in which a repository could start a program or point git elsewhere. Repository configuration
 # can set protocol.ext.allow=always, which beats protocol.allow=never; GIT_ALLOW_PROTOCOL beats both.
@@ -111,10 +113,13 @@ class GitRepository:
         shown = self._ask("cat-file", "commit", commit)
         match = _COMMITTED.search(shown.stdout.partition(b"\n\n")[0])
         try:
-            return datetime.fromtimestamp(int(match[1]) if match else float("nan"), UTC)
+            if match is None:
+                raise ValueError(f"no committer line ({_said(shown.stderr)})")
+            return datetime.fromtimestamp(int(match[1]), UTC)
         except (ValueError, OverflowError, OSError) as error:
             raise Refused(
-                f"{self.path}: commit {commit} has no readable commit date. Choose another commit, or repair it (git fsck)."
+                f"{self.path}: commit {commit} has no readable commit date: {error}. "
+                "Choose another commit, or repair the repository (git fsck)."
             ) from error
 
     def _unknown(self, ref: str, asked: subprocess.CompletedProcess[bytes]) -> Refused:
@@ -126,7 +131,8 @@ class GitRepository:
         if not newest.stdout:
             return Refused(f"{self.path} has no commits yet. Commit something, then try again.")
         return Refused(
-            f"{self.path} has no commit called {ref!r} ({_said(asked.stderr)}). Correct the ref, or fetch it into this clone."
+            f"{self.path} has no commit called {ref!r} ({_said(asked.stderr)}). "
+            "Correct the ref, or fetch it into this clone."
         )
 
     def _unreadable(self, entry: TreeEntry, said: str) -> Refused:

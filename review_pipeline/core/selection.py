@@ -41,7 +41,7 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SelectionRules:
-    """Patterns as in .gitignore. '!pattern' in exclude also overrides what names and markers say (vendored, generated)."""
+    """Patterns as in .gitignore; '!pattern' in exclude also brings back what passes for vendored or generated."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -108,11 +108,8 @@ def by_content(entry: TreeEntry, content: bytes, rules: SelectionRules) -> Sourc
 
 def decoded(content: bytes) -> str | None:
     """None for what is not text. Latin-1 accepts every byte, so a NUL is what tells binary files from old ones."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ("utf-16",)
-    else:
-        encodings = ("utf-8-sig", "latin-1")
-    for encoding in encodings:
+    has_utf16_mark = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in ("utf-16",) if has_utf16_mark else ("utf-8-sig", "latin-1"):
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
@@ -211,11 +208,11 @@ def _language_of_name(name: str) -> str | None:
 
 
 def _language_of_tags(tags: set[str]) -> str | None:
-    # Several match for two kinds of files: '.h' (c, c++) is c, '.mm' (c++, objective-c++) is objective-c++.
-    tag = max(
-        tags & _LANGUAGES.keys() - ({"c++"} if len(tags & {"c", "c++", "objective-c++"}) > 1 else set()), default=None
-    )
-    return None if tag is None or tags & _DATA else _LANGUAGES[tag]
+    found = tags & _LANGUAGES.keys()
+    if tags & _DATA or not found:
+        return None
+    # Two kinds of files are two languages at once: '.h' is c here, '.mm' is objective-c++.
+    return _LANGUAGES[min(found - {"c++"} or found)]
 
 
 def _language_of_first_line(line: str) -> str | None:
@@ -227,18 +224,27 @@ def _language_of_first_line(line: str) -> str | None:
 
 
 # Tags of the identify library that mean source code, with the name people use. What is not here is not reviewed.
-_LANGUAGES = {
-    tag: tag
-    for tag in ["asm", "aspectj", "astro", "awk", "bazel", "c", "c#", "c++", "clojure", "cmake", "crystal", "cuda", "cue", "cython", "dart", "dockerfile", "ejs", "elixir", "elm", "erb", "erlang", "expect", "f#", "fortran", "gdscript", "gleam", "go", "graphql", "groovy", "handlebars", "haskell", "hcl", "hlsl", "html", "idris", "java", "javascript", "jinja", "jsonnet", "jsx", "julia", "kotlin", "lean", "less", "lua", "luau", "m4", "magik", "makefile", "meson", "metal", "mustache", "nim", "nix", "nunjucks", "nushell", "objective-c", "objective-c++", "ocaml", "pascal", "perl", "php", "powershell", "prisma", "pug", "puppet", "purescript", "python", "qml", "r", "robot", "ruby", "rust", "sas", "sass", "scala", "scheme", "scss", "shell", "solidity", "sql", "stylus", "svelte", "swift", "templ", "terraform", "thrift", "tsx", "twig", "vala", "verilog", "vhdl", "vim", "vue", "xquery", "zig", "css"]
-} | {
-    "batch": "batch file", "bitbake": "bitbake", "c2hs": "haskell", "coffee": "coffeescript", "gotmpl": "go template",
-    "liquid": "liquid", "literate-haskell": "haskell", "proto": "protobuf", "pyi": "python", "scons": "python",
+_SAME_NAME = (
+    "asm", "aspectj", "astro", "awk", "bazel", "c", "c#", "c++", "clojure", "cmake", "crystal", "css", "cuda",
+    "cue", "cython", "dart", "dockerfile", "ejs", "elixir", "elm", "erb", "erlang", "expect", "f#", "fortran",
+    "gdscript", "gleam", "go", "graphql", "groovy", "handlebars", "haskell", "hcl", "hlsl", "html", "idris",
+    "java", "javascript", "jinja", "jsonnet", "jsx", "julia", "kotlin", "lean", "less", "lua", "luau", "m4",
+    "magik", "makefile", "meson", "metal", "mustache", "nim", "nix", "nunjucks", "nushell", "objective-c",
+    "objective-c++", "ocaml", "pascal", "perl", "php", "powershell", "prisma", "pug", "puppet", "purescript",
+    "python", "qml", "r", "robot", "ruby", "rust", "sas", "sass", "scala", "scheme", "scss", "shell",
+    "solidity", "sql", "stylus", "svelte", "swift", "templ", "terraform", "thrift", "tsx", "twig", "vala",
+    "verilog", "vhdl", "vim", "vue", "xquery", "zig",
+)  # fmt: skip
+_LANGUAGES = dict(zip(_SAME_NAME, _SAME_NAME, strict=True)) | {
+    "batch": "batch file", "bitbake": "bitbake", "c2hs": "haskell", "coffee": "coffeescript",
+    "gotmpl": "go template",     "liquid": "liquid", "literate-haskell": "haskell", "proto": "protobuf", "pyi": "python", "scons": "python",
     "system-verilog": "systemverilog", "tiltfile": "starlark", "ts": "typescript", "vb": "visual basic", "xsl": "xslt",
 }  # fmt: skip
 _DATA = {"edn", "gyp"}  # code by syntax, data by use
 
 _MORE_SUFFIXES = {
-    "4gl": "4gl", "abap": "abap", "adb": "ada", "ads": "ada", "apex": "apex", "asp": "asp", "aspx": "asp.net", "bas": "visual basic",
+    "4gl": "4gl", "abap": "abap", "adb": "ada", "ads": "ada", "apex": "apex", "asp": "asp",
+    "aspx": "asp.net", "bas": "visual basic",
     "bicep": "bicep", "cairo": "cairo", "cbl": "cobol", "cfm": "coldfusion", "cls": "visual basic", "cob": "cobol",
     "comp": "glsl", "cshtml": "razor", "cts": "typescript", "d": "d", "ddl": "sql", "el": "emacs lisp", "f": "fortran",
     "for": "fortran", "frag": "glsl", "ftl": "freemarker", "glsl": "glsl", "haml": "haml", "hx": "haxe", "jsp": "jsp",
@@ -255,8 +261,8 @@ _MORE_INTERPRETERS = {
     "Rscript": "r", "bun": "typescript", "deno": "typescript", "elixir": "elixir", "fish": "shell", "gawk": "awk",
     "groovy": "groovy", "guile": "scheme", "julia": "julia", "lua": "lua", "make": "makefile", "mawk": "awk",
     "nix-shell": "shell", "osascript": "applescript", "pwsh": "powershell", "pypy": "python", "pypy3": "python",
-    "runghc": "haskell", "runhaskell": "haskell", "sbcl": "lisp", "swift": "swift", "tclsh": "tcl", "ts-node": "typescript",
-    "tsx": "typescript", "uv": "python",
+    "runghc": "haskell", "runhaskell": "haskell", "sbcl": "lisp", "swift": "swift", "tclsh": "tcl",
+    "ts-node": "typescript", "tsx": "typescript", "uv": "python",
 }  # fmt: skip
 
 # 'vendor' and 'external' are also words of business code: below the top they count only where a package manager or
@@ -288,7 +294,8 @@ _MARKER = re.compile(
     r"code generated .*\bdo not edit\b.*"
     r"|@generated(?![\w-]).*"
     r"|<auto-?generated\b.*"
-    r"|(?:this (?:file|code|class) (?:is|was|has been) )?(?:auto(?:matically)?[- ]?)?generated\b.*\bdo not (?:edit|modify)\b.*"
+    r"|(?:this (?:file|code|class) (?:is|was|has been) )?(?:auto(?:matically)?[- ]?)?generated\b"
+    r".*\bdo not (?:edit|modify)\b.*"
     r"|(?:please )?do not (?:edit|modify)\b.*\bgenerated\b.*"
     r"|this (?:file|code|class) (?:is|was|has been) auto(?:matically)?[- ]?generated\b.*"
     r"|autogenerated by thrift\b.*|generated by cython\b.*|generated by gnu autoconf\b.*"

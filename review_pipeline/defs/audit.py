@@ -1,7 +1,5 @@
 """Audits in Dagster: submissions, results, resubmissions. Each asset returns at once; nothing waits for a batch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -47,7 +45,7 @@ def batch_submissions(context: dg.AssetExecutionContext) -> dg.MaterializeResult
         dg.AssetCheckSpec("ids_in_are_ids_out", asset="batch_results", blocking=True),
     ],
 )
-def batch_results(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+def batch_results(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
     """Results of every batch of the cell that has ended, raw into the spool, classified into exactly one outcome a request."""
     pipeline, cell = Pipeline.from_environment(), cell_of(context)
     with told_as_failure():

@@ -1,6 +1,6 @@
 """The findings history in Dagster: one applier, alone in its pool."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -24,14 +24,14 @@ WRITER_POOL = "findings_writer"
         dg.AssetCheckSpec("every_file_is_in_one_state", asset="findings_history"),
     ],
 )
-def findings_history(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+def findings_history(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
     """What happened in the ledger, applied to the history in order; `findings.duckdb` is what analysts open."""
     pipeline = Pipeline.from_environment()
     with told_as_failure():
         applied = bring_up_to_date(pipeline.ledger, pipeline.history, utc_now)
         seen = inspect(pipeline.analyst)
     context.log.info(f"applied {applied.events} events up to {applied.up_to}")
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
             "applied_events": applied.events,
             "up_to_event": applied.up_to,

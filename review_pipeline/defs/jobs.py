@@ -1,7 +1,5 @@
 """Jobs and the schedules that start them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 

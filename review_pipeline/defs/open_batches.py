@@ -1,14 +1,11 @@
 """The sensor that closes the loop: it looks at everything unfinished in the ledger and asks for the runs that go on with it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 
 import dagster as dg
 
-from review_pipeline.core.audit import Cell
-from review_pipeline.defs.jobs import collect_batches, refresh_history, submit_audit
+from review_pipeline.defs.jobs import collect_batches, refresh_history, submit_audit, weekly_report
 from review_pipeline.defs.partitions import audits, key_of
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.wiring import Pipeline, utc_now
@@ -21,7 +18,7 @@ FIRST_PAUSE_SECONDS = 15.0  # doubled after each failed run: the last pause is s
 
 
 @dg.sensor(
-    jobs=[submit_audit, collect_batches, refresh_history],
+    jobs=[submit_audit, collect_batches, refresh_history, weekly_report],
     minimum_interval_seconds=Pipeline.from_environment().settings.config.batches.poll_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -51,14 +48,16 @@ def open_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
 
 def _requests(context: dg.SensorEvaluationContext, work: Work) -> Iterator[dg.RunRequest]:
     for cell in work.to_submit:
-        yield from _request(context, submit_audit.name, f"submit {cell} {work.marks.get(cell, 0)}", cell)
+        yield from _request(context, submit_audit.name, f"submit {cell} {work.marks.get(cell, 0)}", key_of(cell))
     for cell in work.to_collect:
-        yield from _request(context, collect_batches.name, f"collect {cell} {work.marks.get(cell, 0)}", cell)
+        yield from _request(context, collect_batches.name, f"collect {cell} {work.marks.get(cell, 0)}", key_of(cell))
     if work.unpublished:
         yield from _request(context, refresh_history.name, f"history {work.unpublished}", None)
+    for week, newest in work.to_report.items():
+        yield from _request(context, weekly_report.name, f"report {week} {newest}", week.isoformat())
 
 
-def _request(context: dg.SensorEvaluationContext, job: str, unit: str, cell: Cell | None) -> Iterator[dg.RunRequest]:
+def _request(context: dg.SensorEvaluationContext, job: str, unit: str, key: str | None) -> Iterator[dg.RunRequest]:
     """A run key is remembered for ever, also of a failed run: it carries how many runs of this unit have finished."""
     records = context.instance.get_run_records(dg.RunsFilter(tags={TAG: unit}))
     if any(not record.dagster_run.is_finished for record in records):
@@ -71,6 +70,5 @@ def _request(context: dg.SensorEvaluationContext, job: str, unit: str, cell: Cel
     last_end = max((record.end_time or 0.0 for record in records), default=0.0)
     if time.time() - last_end < FIRST_PAUSE_SECONDS * 2 ** (len(records) - 1):
         return
-    tags = {TAG: unit, **({"review_pipeline/cell": str(cell)} if cell else {})}
-    key = key_of(cell) if cell else None
+    tags = {TAG: unit, **({"review_pipeline/partition": key} if key else {})}
     yield dg.RunRequest(run_key=f"{unit}:{len(records)}", job_name=job, partition_key=key, tags=tags)

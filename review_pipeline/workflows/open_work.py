@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from review_pipeline.core.audit import Cell, State
@@ -21,12 +21,13 @@ LEFT_BEHIND = timedelta(seconds=90)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Cells that need a run. marks: submissions of the cell that have been sent or collected, so that each step is a unit of its own."""
+    """Cells and weeks that need a run. marks: how far each cell has come, so that each of its steps is a unit of its own."""
 
     to_submit: tuple[Cell, ...]
     to_collect: tuple[Cell, ...]
     marks: Mapping[Cell, int]
     unpublished: int
+    to_report: Mapping[date, int]
     troubled: tuple[tuple[str, str], ...]
     sentence: str
 
@@ -48,9 +49,17 @@ def look_around(
     }
     to_submit = tuple(sorted({*ledger.asked(), *(behind if not ledger.pauses() else ())}, key=str))
     to_collect = tuple(sorted({*ended, *ledger.unsettled_cells()}, key=str))
-    unpublished = ledger.unpublished() if not (to_submit or to_collect) else 0
-    sentence = f"{in_progress} batch(es) in progress, none ended" if in_progress else "no open batches"
-    return Work(to_submit, to_collect, _marks(ledger, (*to_submit, *to_collect)), unpublished, troubled, sentence)
+    is_busy = bool(to_submit or to_collect or in_progress)
+    return Work(
+        to_submit,
+        to_collect,
+        _marks(ledger, (*to_submit, *to_collect)),
+        unpublished=0 if to_submit or to_collect else ledger.unpublished(),
+        # A report in the middle of a cell would be written again at once.
+        to_report={} if is_busy else ledger.weeks_to_report(),
+        troubled=troubled,
+        sentence=f"{in_progress} batch(es) in progress, none ended" if in_progress else "no open batches",
+    )
 
 
 def _settle_doubts(

@@ -82,8 +82,15 @@ CREATE TABLE outbox (                      -- what the findings history has stil
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
+    audit_date TEXT,                       -- the day whose weekly report it changes
     payload TEXT NOT NULL,
     created_at TEXT NOT NULL
+);
+CREATE INDEX outbox_by_day ON outbox (audit_date, seq) WHERE audit_date IS NOT NULL;
+
+CREATE TABLE reports (                     -- weekly reports: up to which outbox row each one tells
+    week TEXT PRIMARY KEY,                 -- a Monday
+    seq INTEGER NOT NULL
 );
 
 CREATE TABLE published (                   -- one row: the last outbox row that findings.duckdb holds

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from review_pipeline.adapters.git import GitRepository
 from review_pipeline.core.audit import Cell, State
-from review_pipeline.offline import OfflineHome, beside_python, dagster_daemon, offline_api
+from review_pipeline.offline import OfflineHome, beside_python, dagster_daemon, offline_api, running
 from review_pipeline.ports import Refused
 from review_pipeline.settings import Settings
 from review_pipeline.wiring import Pipeline, utc_now
@@ -35,7 +34,7 @@ _STUCK_SECONDS = 180.0
 QUERIES = (
     (
         "What to fix first",
-        "SELECT severity, category, path || ':' || start_line AS place, left(issue, 70) AS issue FROM open_findings WHERE repo = '{repo}' LIMIT 5",
+        "SELECT severity, path || ':' || start_line AS place, left(issue, 60) AS issue FROM open_findings WHERE repo = '{repo}' LIMIT 5",
     ),
     (
         "Which files gather findings",
@@ -43,7 +42,7 @@ QUERIES = (
     ),
     (
         "What it cost",
-        "SELECT cell, requests, input_tokens, output_tokens, cost_usd, sync_cost_usd, saved_usd FROM batch_costs WHERE cell LIKE '%{repo}|%' ORDER BY created_at DESC LIMIT 5",
+        "SELECT cell, requests, input_tokens AS \"in\", output_tokens AS out, round(cost_usd, 4) AS usd, round(sync_cost_usd, 4) AS sync_usd FROM batch_costs WHERE cell LIKE '%{repo}|%' ORDER BY created_at DESC LIMIT 5",
     ),
 )
 
@@ -82,7 +81,7 @@ def _run(home: OfflineHome, repo: Path, out: Console) -> None:
         pipeline.ledger.ask(cell, utc_now())
         with dagster_daemon(home, environment) as daemon, out.status("starting the Dagster daemon") as status:
             for line in _Follower(pipeline, cell, home, daemon).follow(status.update):
-                out.print(line, highlight=False)
+                out.print(line, highlight=False, soft_wrap=True)
         _show(pipeline, cell, name, out)
 
 
@@ -118,7 +117,6 @@ class _Follower:
     told: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
     last_news: float = field(default_factory=time.monotonic)
-    since: float = field(default_factory=time.time)
 
     def follow(self, status: Callable[[str], None]) -> Iterator[str]:
         while not (yield from self._news()):
@@ -156,8 +154,7 @@ class _Follower:
         if not _is_done(self.pipeline, self.cell) or self.pipeline.ledger.unpublished():
             return False
         yield from self._tell("history", "findings history applied and published")
-        report = _report_path(self.pipeline)
-        if submissions and (not report.exists() or report.stat().st_mtime < self.since):
+        if self.pipeline.ledger.weeks_to_report():
             return False
         yield from self._tell("report", "weekly report written")
         return True
@@ -210,7 +207,7 @@ def _show(pipeline: Pipeline, cell: Cell, name: str, out: Console) -> None:
         pipeline,
         out,
         "What this audit would have cost",
-        f"SELECT coalesce(sum(requests), 0) AS requests, coalesce(sum(cost_usd), 0) AS batch_usd, coalesce(sum(sync_cost_usd), 0) AS synchronous_usd FROM batch_costs WHERE cell = '{cell}'",
+        f"SELECT coalesce(sum(requests), 0) AS requests, round(coalesce(sum(cost_usd), 0), 4) AS batch_usd, round(coalesce(sum(sync_cost_usd), 0), 4) AS synchronous_usd FROM batch_costs WHERE cell = '{cell}'",
     )
     out.print("\n[bold]Three queries to begin with[/]")
     for title, sql in QUERIES:
@@ -233,7 +230,9 @@ def _show(pipeline: Pipeline, cell: Cell, name: str, out: Console) -> None:
 
 def _query(pipeline: Pipeline, out: Console, title: str, sql: str) -> None:
     columns, rows = pipeline.analyst.query(sql)
-    table = Table(*columns, title=title, title_justify="left", title_style="bold")
+    table = Table(
+        *(Column(name, overflow="fold") for name in columns), title=title, title_justify="left", title_style="bold"
+    )
     for row in rows:
         table.add_row(*(escape("" if value is None else str(value)) for value in row))
     out.print(table if rows else f"{title}: none")
@@ -257,15 +256,11 @@ def run_dev(port: int, out: Console) -> None:
 
 def _serve(arguments: list[str], port: int, environment: dict[str, str]) -> None:
     command = [beside_python("dagster"), "dev", "-h", "127.0.0.1", "-p", str(port), *arguments]
-    server = subprocess.Popen(command, env=environment, preexec_fn=_interruptible)  # noqa: PLW1509
-    try:
-        server.wait()
-    except KeyboardInterrupt:
-        server.wait()
-    if server.returncode not in (0, -signal.SIGINT, 130):
-        sys.exit(server.returncode)
-
-
-def _interruptible() -> None:
-    """A process started in the background ignores Ctrl-C, and `dagster dev` then cannot be stopped at all."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # In the background SIGINT comes ignored, and `dagster dev` could then not be stopped at all.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with running(command, environment, None) as server:
+        if server.wait() not in (0, -signal.SIGINT):
+            raise Refused(
+                f"`dagster dev` ended with exit code {server.returncode}; its own words are above. Is port {port} taken? Try: review-pipeline dev --port {port + 1}"
+            )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from review_pipeline.ports import Refused
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
 # A made-up key: the offline API takes any.
 _KEY = "offline-made-up-key"
 _KEPT_FROM_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "SYSTEMROOT")
@@ -96,7 +98,7 @@ def offline_api(home: OfflineHome) -> Iterator[str]:
     with TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
         arguments = ["--state", str(home.path / "offline-api"), "--exit-with-parent", "--port-file", str(port_file)]
-        with _process(
+        with running(
             [sys.executable, "-m", "review_pipeline.simulator", *arguments],
             dict(os.environ),
             home.path / "offline-api.log",
@@ -108,7 +110,7 @@ def offline_api(home: OfflineHome) -> Iterator[str]:
 @contextmanager
 def dagster_daemon(home: OfflineHome, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     command = [beside_python("dagster-daemon"), "run", "-w", str(home.workspace)]
-    with _process(command, environment, home.log) as daemon:
+    with running(command, environment, home.log) as daemon:
         yield daemon
 
 
@@ -117,17 +119,30 @@ def beside_python(name: str) -> str:
 
 
 @contextmanager
-def _process(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """In a session of its own: stopped as a group, so nothing stays behind."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
+def running(command: list[str], environment: Mapping[str, str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    """In a session of its own, stopped as a group: nothing stays behind. Without a log it speaks on our own terminal."""
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") if log else nullcontext() as file:
         process = subprocess.Popen(
-            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
     try:
         yield process
     finally:
         _stop(process)
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: a demo that is killed outright must not leave a daemon ticking."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

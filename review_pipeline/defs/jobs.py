@@ -7,7 +7,7 @@ import dagster as dg
 
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
 from review_pipeline.defs.findings_history import findings_history
-from review_pipeline.defs.partitions import audit_days, audits, key_of, weeks
+from review_pipeline.defs.partitions import PARTITION_TAG, audit_days, audits, key_of, weeks
 from review_pipeline.defs.weekly_report import weekly_quality_report
 from review_pipeline.wiring import Pipeline
 
@@ -41,7 +41,8 @@ def nightly_schedule(cron: str) -> dg.ScheduleDefinition:
             return
         context.instance.add_dynamic_partitions(str(audits.name), [cell.audit for cell in cells])
         for cell in cells:
-            yield dg.RunRequest(run_key=f"nightly {cell}", partition_key=key_of(cell))
+            key = key_of(cell)
+            yield dg.RunRequest(run_key=f"nightly {cell}", partition_key=key, tags={PARTITION_TAG: key})
 
     return nightly_audits
 

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 import dagster as dg
 
 from review_pipeline.defs.jobs import collect_batches, refresh_history, submit_audit, weekly_report
-from review_pipeline.defs.partitions import audits, key_of
+from review_pipeline.defs.partitions import PARTITION_TAG, audits, key_of
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.wiring import Pipeline, utc_now
 from review_pipeline.workflows.open_work import Work, look_around
 
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 TAG = "review_pipeline/unit"
 POLL_SECONDS = 40.0  # a tick is cut off at 60
 MOST_RUNS = 12  # of one unit of work; after that a person has to look
@@ -59,9 +66,11 @@ def _requests(context: dg.SensorEvaluationContext, work: Work) -> Iterator[dg.Ru
 
 def _request(context: dg.SensorEvaluationContext, job: str, unit: str, key: str | None) -> Iterator[dg.RunRequest]:
     """A run key is remembered for ever, also of a failed run: it carries how many runs of this unit have finished."""
-    records = context.instance.get_run_records(dg.RunsFilter(tags={TAG: unit}))
-    if any(not record.dagster_run.is_finished for record in records):
+    instance = context.instance
+    same_part = {PARTITION_TAG: key} if key else {TAG: unit}
+    if instance.get_runs(dg.RunsFilter(tags=same_part, statuses=UNFINISHED), limit=1):
         return
+    records = instance.get_run_records(dg.RunsFilter(tags={TAG: unit}))
     if len(records) >= MOST_RUNS:
         context.log.error(
             f"{unit}: {len(records)} runs did not finish this; look at the last one, then launch {job} by hand"
@@ -70,5 +79,5 @@ def _request(context: dg.SensorEvaluationContext, job: str, unit: str, key: str 
     last_end = max((record.end_time or 0.0 for record in records), default=0.0)
     if time.time() - last_end < FIRST_PAUSE_SECONDS * 2 ** (len(records) - 1):
         return
-    tags = {TAG: unit, **({"review_pipeline/partition": key} if key else {})}
+    tags = {TAG: unit, **({PARTITION_TAG: key} if key else {})}
     yield dg.RunRequest(run_key=f"{unit}:{len(records)}", job_name=job, partition_key=key, tags=tags)

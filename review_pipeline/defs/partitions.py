@@ -8,6 +8,7 @@ import dagster as dg
 
 from review_pipeline.core.audit import Cell
 
+PARTITION_TAG = "review_pipeline/partition"  # Dagster's own tag may be missing in lists of sensor runs
 FIRST_DAY = "2026-01-05"  # a Monday
 
 # end_offset=1: today, and this week so far, exist as well.

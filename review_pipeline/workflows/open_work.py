@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from review_pipeline.workflows.submission import Clock, Sender
 
 # A run that has just written down its plan is about to send it; only what stays behind is picked up here.
-LEFT_BEHIND = timedelta(seconds=90)
+LEFT_BEHIND = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)

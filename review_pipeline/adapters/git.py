@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,7 @@ class GitRepository:
             raise Refused(f"{ref!r} is not the name of a commit. Give a branch, a tag or a commit of {self.path}.")
         found = self._ask("rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
         if found.returncode:
-            raise self._unknown(ref, found)
+            raise self._unknown(ref)
         commit = found.stdout.decode("ascii").strip()
         return Revision(commit, self._committed_at(commit))
 
@@ -122,7 +122,7 @@ class GitRepository:
                 "Choose another commit, or repair the repository (git fsck)."
             ) from error
 
-    def _unknown(self, ref: str, asked: subprocess.CompletedProcess[bytes]) -> Refused:
+    def _unknown(self, ref: str) -> Refused:
         newest = self._ask("rev-list", "--max-count=1", "--all")
         if newest.returncode:
             return Refused(
@@ -131,8 +131,7 @@ class GitRepository:
         if not newest.stdout:
             return Refused(f"{self.path} has no commits yet. Commit something, then try again.")
         return Refused(
-            f"{self.path} has no commit called {ref!r} ({_said(asked.stderr)}). "
-            "Correct the ref, or fetch it into this clone."
+            f"{self.path} has no commit called {ref!r}, or several. Correct the ref, or fetch it into this clone."
         )
 
     def _unreadable(self, entry: TreeEntry, said: str) -> Refused:
@@ -215,7 +214,8 @@ def git_dir(path: Path) -> Path:
             f"{path} cannot be read: {error.strerror}. Let this user read it, or give another path."
         ) from error
     raise Refused(
-        f"{path} is not a git repository (no .git in it, and not bare). Give the topmost folder of a clone, or run 'git init' there."
+        f"{path} is not a git repository (no .git in it, and not bare). "
+        "Give the topmost folder of a clone, or run 'git init' there."
     )
 
 
@@ -282,8 +282,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            try:
+            with suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
     process.wait()

@@ -135,7 +135,8 @@ def _compiled(patterns: tuple[str, ...]) -> GitIgnoreSpec:
 def _exclusion(path: str, rules: SelectionRules) -> str | None:
     excluded = _compiled(rules.exclude).check_file(path)
     if excluded.include and excluded.index is not None:
-        return f"matches exclude pattern {rules.exclude[excluded.index]!r}"
+        patterns = [pattern for pattern in rules.exclude if pattern]  # pathspec does not count empty ones
+        return f"matches exclude pattern {patterns[excluded.index]!r}"
     if rules.include and not _compiled(rules.include).match_file(path):
         return "matches no include pattern"
     return None
@@ -237,7 +238,8 @@ _SAME_NAME = (
 )  # fmt: skip
 _LANGUAGES = dict(zip(_SAME_NAME, _SAME_NAME, strict=True)) | {
     "batch": "batch file", "bitbake": "bitbake", "c2hs": "haskell", "coffee": "coffeescript",
-    "gotmpl": "go template",     "liquid": "liquid", "literate-haskell": "haskell", "proto": "protobuf", "pyi": "python", "scons": "python",
+    "gotmpl": "go template", "liquid": "liquid", "literate-haskell": "haskell", "proto": "protobuf", "pyi": "python",
+    "scons": "python",
     "system-verilog": "systemverilog", "tiltfile": "starlark", "ts": "typescript", "vb": "visual basic", "xsl": "xslt",
 }  # fmt: skip
 _DATA = {"edn", "gyp"}  # code by syntax, data by use
@@ -250,7 +252,8 @@ _MORE_SUFFIXES = {
     "for": "fortran", "frag": "glsl", "ftl": "freemarker", "glsl": "glsl", "haml": "haml", "hx": "haxe", "jsp": "jsp",
     "ksh": "shell", "lisp": "lisp", "move": "move", "mts": "typescript", "pkb": "sql", "pks": "sql", "pls": "sql",
     "psql": "sql", "razor": "razor", "rego": "rego", "rkt": "racket", "slim": "slim", "sml": "standard ml",
-    "sqlx": "sql", "star": "starlark", "tcl": "tcl", "vbs": "visual basic", "vert": "glsl", "vy": "vyper", "wgsl": "wgsl",
+    "sqlx": "sql", "star": "starlark", "tcl": "tcl", "vbs": "visual basic", "vert": "glsl", "vy": "vyper",
+    "wgsl": "wgsl",
 }  # fmt: skip
 _MORE_NAMES = {
     "Appfile": "ruby", "BUCK": "bazel", "Capfile": "ruby", "Dangerfile": "ruby", "Earthfile": "earthfile",

@@ -1,0 +1,1 @@
+"""Tests of the offline API, mostly through the real SDK."""

@@ -63,6 +63,13 @@ class RepositoryEntry(_Strict):
     criteria: Annotated[str, Field(description="What this team wants looked at, and what not to flag")] = ""
 
 
+    @field_validator("include", "exclude")
+    @classmethod
+    def _patterns_can_be_read(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        SelectionRules(exclude=patterns)  # raises ValueError with the pattern
+        return patterns
+
+
 class AuditEntry(_Strict):
     """The nightly audit: every file of every repository, as far as it changed."""
 

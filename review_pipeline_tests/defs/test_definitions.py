@@ -45,7 +45,9 @@ def test_every_part_of_an_audit_lives_in_one_cell_of_audit_and_day(repository: d
 
 
 def test_a_week_of_reports_is_seven_days_of_every_audit(repository: dg.RepositoryDefinition) -> None:
-    mapping = repository.asset_graph.get_partition_mapping(dg.AssetKey("weekly_quality_report"), dg.AssetKey("batch_results"))
+    mapping = repository.asset_graph.get_partition_mapping(
+        dg.AssetKey("weekly_quality_report"), dg.AssetKey("batch_results")
+    )
     assert type(mapping).__name__ == "MultiToSingleDimensionPartitionMapping"
 
 
@@ -61,7 +63,9 @@ def test_jobs_schedules_and_sensors_are_these(repository: dg.RepositoryDefinitio
         "refresh_history": ["findings_history"],
         "weekly_report": ["weekly_quality_report"],
     }
-    schedules = {schedule.name: (schedule.cron_schedule, schedule.default_status.name) for schedule in repository.schedule_defs}
+    schedules = {
+        schedule.name: (schedule.cron_schedule, schedule.default_status.name) for schedule in repository.schedule_defs
+    }
     assert schedules == {"nightly_audits": ("0 1 * * *", "STOPPED"), "monday_report": ("0 6 * * 1", "STOPPED")}
     assert {sensor.name: sensor.default_status.name for sensor in repository.sensor_defs} == {"open_batches": "RUNNING"}
 
@@ -106,7 +110,9 @@ def test_the_workspace_names_this_code_location_and_nothing_overrides_it() -> No
     import tomllib
 
     (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
-    assert entry == {"python_module": {"module_name": "review_pipeline.definitions", "location_name": "review_pipeline"}}
+    assert entry == {
+        "python_module": {"module_name": "review_pipeline.definitions", "location_name": "review_pipeline"}
+    }
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     assert not {"dg", "dagster"} & tools.keys()  # with either of them a bare `dagster dev` ignores workspace.yaml
 

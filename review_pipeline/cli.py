@@ -61,6 +61,7 @@ def audit(
 
     pipeline = Pipeline.from_environment()
     entry = pipeline.settings.repository(name)
+    pipeline.settings.key()  # said before work is put into a plan
     cell = pipeline.cell(entry, _day(day))
     with out.status(f"planning {cell}") as status:
         plan = plan_audit(

@@ -62,7 +62,6 @@ class RepositoryEntry(_Strict):
     exclude: Annotated[tuple[str, ...], Field(description="Never these files (patterns as in .gitignore)")] = ()
     criteria: Annotated[str, Field(description="What this team wants looked at, and what not to flag")] = ""
 
-
     @field_validator("include", "exclude")
     @classmethod
     def _patterns_can_be_read(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from review_pipeline.core.failures import REMEDIES, Reply, classify
-from review_pipeline.core.finding import FAMILIES, Severity, ShownLine, verify_anchor
+from review_pipeline.core.finding import FAMILIES, Severity, ShownLine, normalised, verify_anchor
 from review_pipeline.core.prompt import read_shown
 from review_pipeline.ports import Collected, IdCheck, RequestOutcome, ResultFiles, Unavailable
 
@@ -34,7 +34,7 @@ class BatchResults:
         self._memory_limit = memory_limit
 
     def read(self, files: ResultFiles, repo: str, model: str, day: date) -> Collected:
-        with self._database(files.outcomes.parent) as db:
+        with self._database(files.raw) as db:
             self._run(db, "10_manifest", manifest=str(files.manifest))
             self._run(db, "20_claims", raw=str(files.raw))
             self._load_families(db)
@@ -51,31 +51,35 @@ class BatchResults:
             return _summary(db, files.findings)
 
     def check(self, raw: Path, manifest: Path) -> IdCheck:
-        with self._database(raw.parent) as db:
+        with self._database(raw) as db:
             try:
                 row = db.execute(
                     (_SQL / "00_ids.sql").read_text(encoding="utf-8"), {"raw": str(raw), "manifest": str(manifest)}
                 ).fetchone()
             except _duckdb_error() as error:
                 raise Unavailable(
-                    f"{raw.name} cannot be read as results: {error}. It will be downloaded again."
+                    f"{raw.name} cannot be read as results: {_first_line(error)}. It will be downloaded again."
                 ) from error
         assert row is not None
         return IdCheck(*row)
 
     @contextmanager
-    def _database(self, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _database(self, raw: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": self._memory_limit,
-            "temp_directory": str(folder / "tmp"),
+            "temp_directory": str(raw.parent / "tmp"),
             "preserve_insertion_order": "false",
             "threads": "2",
         }
         db = duckdb.connect(":memory:", config=settings)
         try:
             yield db
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise Unavailable(
+                f"cannot make tables of {raw}: {_first_line(error)}. Free some space or memory and run the same command again."
+            ) from error
         finally:
             db.close()
 
@@ -111,8 +115,10 @@ class BatchResults:
         )
         million = Decimal(1_000_000)
         lower = 0
-        for price in self._prices.bands(model, day):
-            upper = price.up_to_prompt_tokens or _BEYOND_ANY_PROMPT
+        bands = self._prices.bands(model, day)
+        for price in bands:
+            upper = price.up_to_prompt_tokens if price is not bands[-1] else None
+            upper = upper or _BEYOND_ANY_PROMPT
             db.execute(
                 "INSERT INTO prices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [price.version, lower, upper, *(rate / million for rate in price.rates), price.batch_share],
@@ -129,7 +135,8 @@ class BatchResults:
     def _take_second_looks(self, db: duckdb.DuckDBPyConnection, body: Path) -> None:
         """Anchors that did not prove themselves, against the lines that the request really showed."""
         db.execute(
-            "CREATE TABLE second_looks (custom_id VARCHAR, label VARCHAR, evidence VARCHAR, line INTEGER, occurrence INTEGER)"
+            "CREATE TABLE second_looks (custom_id VARCHAR, label VARCHAR, evidence VARCHAR, line INTEGER, occurrence INTEGER,"
+            " shown VARCHAR, code VARCHAR)"
         )
         doubtful = db.execute(
             "SELECT DISTINCT custom_id, blob, label, evidence, body_offset, body_bytes, repeat_lines, repeat_numbers"
@@ -144,15 +151,21 @@ class BatchResults:
             anchored = verify_anchor(blob, claimed, evidence, shown)
             if anchored.start_line is not None:
                 occurrence = dict(zip(lines, numbers, strict=True)).get(anchored.start_line, 1)
-                looks.append([custom_id, claimed, evidence, anchored.start_line, occurrence])
+                text = next((line.text for line in shown if line.number == anchored.start_line), evidence)
+                looks.append([custom_id, claimed, evidence, anchored.start_line, occurrence, text, normalised(text)])
         if looks:
-            db.executemany("INSERT INTO second_looks VALUES (?, ?, ?, ?, ?)", looks)
+            db.executemany("INSERT INTO second_looks VALUES (?, ?, ?, ?, ?, ?, ?)", looks)
 
 
 def _duckdb_error() -> type[Exception]:
     import duckdb
 
     return duckdb.Error
+
+
+def _first_line(error: Exception) -> str:
+    """What DuckDB says; below it stand our own SQL and a marker."""
+    return str(error).strip().partition("\n")[0].rstrip(" .")
 
 
 def _lines_shown(body: Path, offset: int, size: int) -> tuple[ShownLine, ...]:

@@ -65,13 +65,13 @@ class PriceTable:
         return tuple(sorted({price.model for price in self.prices}))
 
     def bands(self, model: str, day: date) -> tuple[Price, ...]:
-        """The newest prices in force on that day, the smallest prompts first. Raises UnknownPrice."""
+        """The newest prices in force on that day, the smallest prompts first; of two alike the later one. Raises UnknownPrice."""
         in_force = [price for price in self.prices if price.model == model and price.valid_from <= day]
         if not in_force:
             raise UnknownPrice(f"no price for model {model!r} on {day}; known models: {', '.join(self.models())}")
         newest = max(price.valid_from for price in in_force)
-        current = (price for price in in_force if price.valid_from == newest)
-        return tuple(sorted(current, key=lambda price: price.up_to_prompt_tokens or _UNBOUNDED))
+        current = {price.up_to_prompt_tokens or _UNBOUNDED: price for price in in_force if price.valid_from == newest}
+        return tuple(current[up_to] for up_to in sorted(current))
 
     def price(self, model: str, day: date, prompt_tokens: int) -> Price:
         """In a banded model the size of the prompt prices the whole request. Raises UnknownPrice."""

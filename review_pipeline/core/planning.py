@@ -52,6 +52,8 @@ def spans(line_bytes: tuple[int, ...], budget_bytes: int) -> tuple[Span, ...]:
         if last == len(line_bytes):
             break
         first = max(first + 1, last + 1 - min(OVERLAP_LINES, (last - first + 1) // 4))
+        while first <= last and sum(line_bytes[first - 1 : last + 1]) > budget_bytes:
+            first += 1  # a piece that ended where the one before ended would be paid for and show nothing new
     return tuple(pieces)
 
 
@@ -60,7 +62,8 @@ def halves(span: Span) -> tuple[Span, ...]:
     if span.lines < 2:
         return ()
     middle = span.first + span.lines // 2 - 1
-    overlap = min(OVERLAP_LINES, span.lines // 4)
+    # A tenth: with more, halving down to single lines would ask about each of them many times over.
+    overlap = min(OVERLAP_LINES, span.lines // 10)
     return (Span(span.first, middle + overlap), Span(middle + 1 - overlap, span.last))
 
 
@@ -92,8 +95,11 @@ def content_key(repo: str, path: str, blob: str, prompt_version: str, model: str
     return sha256("\x1f".join((repo, path, blob, prompt_version, model)).encode()).hexdigest()
 
 
-def custom_id(workload: str, content: str, span: Span, attempt: int, nonce: str) -> str:
-    """Readable, unique, at most 64 of [a-zA-Z0-9_-], nothing secret, no path; the nonce proves whose it is."""
+def custom_id(workload: str, content: str, span: Span, attempt: int, nonce: str, parent: str = "") -> str:
+    """Readable, unique, at most 64 of [a-zA-Z0-9_-], nothing secret, no path; the nonce proves whose it is.
+
+    parent: overlapping chunks of one file may come down to the same lines in the same attempt.
+    """
     prefix = _NOT_IN_IDS.sub("-", workload)[:24].strip("-")
-    piece = sha256(f"{content}:{span.first}:{span.last}".encode()).hexdigest()[:16]
+    piece = sha256(f"{content}:{span.first}:{span.last}:{parent}".encode()).hexdigest()[:16]
     return f"{prefix}_{piece}_{attempt}_{nonce}"

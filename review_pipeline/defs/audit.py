@@ -24,6 +24,7 @@ def batch_submissions(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     pipeline, cell = Pipeline.from_environment(), cell_of(context)
     with told_as_failure():
         entry = pipeline.entry_of(cell)
+        pipeline.settings.key()  # said before work is put into a plan
         audit = pipeline.audit(entry)
         plan = plan_audit(
             audit, cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now()

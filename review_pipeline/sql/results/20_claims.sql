@@ -2,7 +2,7 @@
 -- Flat from the start: a list column costs three times the time, and rules for its elements ten times.
 CREATE TABLE claims AS
 WITH lines AS (
-    SELECT custom_id, result.type AS type, result.message.stop_reason AS stop_reason, result.error.error.type AS error_type,
+    SELECT custom_id, coalesce(result.type, '') AS type, result.message.stop_reason AS stop_reason, result.error.error.type AS error_type,
         result.error.error.message AS error_message, result.error.error.details.error_code AS error_code,
         coalesce(result.message.usage.input_tokens, 0) AS input_tokens,
         coalesce(result.message.usage.output_tokens, 0) AS output_tokens,

@@ -64,8 +64,7 @@ def run_demo(repo: Path, out: Console) -> None:
 
 def _run(home: OfflineHome, repo: Path, out: Console) -> None:
     revision = GitRepository(repo).resolve("HEAD")
-    name = _NOT_IN_NAMES.sub("-", repo.name).strip("-._")[:48] or "repository"
-    home.add_repository(name, repo)
+    name = home.add_repository(_NOT_IN_NAMES.sub("-", repo.name).strip("-._")[:48] or "repository", repo)
     home.prepare_dagster()
     out.print(
         f"Auditing [bold]{escape(str(repo))}[/] at {revision.commit[:12]}: committed files only, nothing is changed in it.",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -59,18 +60,16 @@ class OfflineHome:
             "DAGSTER_HOME": str(self.dagster),
         }
 
-    def add_repository(self, name: str, path: Path) -> None:
+    def add_repository(self, wanted: str, path: Path) -> str:
+        """The name under which the demo knows this repository: the wanted one, numbered if another has it."""
         config = yaml.safe_load(self.config.read_text(encoding="utf-8")) if self.config.exists() else {}
-        entries = {entry["name"]: entry for entry in config.get("repositories", [])}
-        if entries.get(name, {}).get("path", str(path)) != str(path):
-            raise Refused(
-                f"{self.config} already has another repository called {name!r} ({entries[name]['path']}). Remove {self.path} to start the demo anew."
-            )
-        entries[name] = {"name": name, "path": str(path)}
-        _write(
-            self.config,
-            {"batches": {"poll_seconds": 5, "reconcile_grace_seconds": 20}, "repositories": list(entries.values())},
-        )
+        paths = {entry["name"]: entry["path"] for entry in config.get("repositories", [])}
+        names = (f"{wanted}-{number}" if number > 1 else wanted for number in count(1))
+        name = next(name for name in names if paths.get(name, str(path)) == str(path))
+        repositories = [{"name": known, "path": where} for known, where in {**paths, name: str(path)}.items()]
+        batches = {"poll_seconds": 5, "reconcile_grace_seconds": 20}
+        _write(self.config, {"batches": batches, "repositories": repositories})
+        return name
 
     def prepare_dagster(self) -> None:
         """The project's own dagster.yaml with its storage moved here."""
@@ -131,7 +130,7 @@ def running(command: list[str], environment: Mapping[str, str], log: Path | None
             stdout=file,
             stderr=file,
             start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  there is one thread
         )
     try:
         yield process

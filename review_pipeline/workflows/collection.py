@@ -65,11 +65,8 @@ class Collector:
 
     def collect_cell(self, cell: Cell) -> tuple[tuple[Submission, Collected], ...]:
         """Every ended batch of the cell that was not collected yet. Raises Unavailable when results cannot be had now."""
-        collected = []
-        for submission in self.ledger.submissions(cell=cell, states=(State.ENDED,)):
-            if (found := self._collect(submission)) is not None:
-                collected.append((submission, found))
-        return tuple(collected)
+        ended = self.ledger.submissions(cell=cell, states=(State.ENDED,))
+        return tuple((one, found) for one in ended if (found := self._collect(one)) is not None)
 
     def _collect(self, submission: Submission) -> Collected | None:
         assert submission.batch_id is not None

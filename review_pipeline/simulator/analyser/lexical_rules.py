@@ -268,15 +268,6 @@ LEXICAL_RULES = (
         False,
     ),
     _rule(
-        "js-var",
-        JS,
-        "code",
-        r"^[ \t]*var\s+\w+",
-        ("other", "info", 0.5),
-        "`var` is visible in the whole function and can be declared twice.",
-        "Use const or let.",
-    ),
-    _rule(
         "assignment-in-condition",
         (*JS, "c", "cpp", "php"),
         "code",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from review_pipeline.core import routing
 from review_pipeline.core.cost import Price, PriceTable
@@ -111,6 +111,9 @@ class Config(_Strict):
     """review_pipeline.yaml"""
 
     repositories: tuple[RepositoryEntry, ...] = ()
+    prices: Annotated[
+        tuple[PriceEntry, ...], Field(description="More or newer prices than the shipped ones")
+    ] = ()  # above the workloads, whose models it prices
     workloads: Workloads = Workloads()
     batches: BatchEntry = BatchEntry()
     thresholds: Annotated[
@@ -118,7 +121,6 @@ class Config(_Strict):
         Field(description="Confidence from which a finding goes to the developer instead of a human"),
     ] = {}
     default_threshold: Share = 0.7
-    prices: Annotated[tuple[PriceEntry, ...], Field(description="More or newer prices than the shipped ones")] = ()
 
     @field_validator("repositories")
     @classmethod
@@ -128,23 +130,30 @@ class Config(_Strict):
             raise ValueError(f"two repositories are called {', '.join(doubled)}; names must differ")
         return entries
 
-    @model_validator(mode="after")
-    def _workloads_belong_where_they_are(self) -> Config:
-        audit = self.workloads.nightly_quality_audit
+    @field_validator("workloads")  # not of the model: that would wait until all other faults are mended
+    @classmethod
+    def _workloads_belong_where_they_are(cls, workloads: Workloads, info: ValidationInfo) -> Workloads:
+        audit = workloads.nightly_quality_audit
         faults = [routing.refusal(declared("nightly_quality_audit", audit))]
-        if audit.model not in (models := self.price_table().models()):
+        own_prices: tuple[PriceEntry, ...] | None = info.data.get("prices")  # None: they have faults of their own
+        models = () if own_prices is None else _price_table(own_prices).models()
+        if models and audit.model not in models:
             faults.append(
                 f"workload 'nightly_quality_audit': unknown model {audit.model!r}; prices are known for {', '.join(models)}. Add it under 'prices', with its price."
             )
         if told := [fault for fault in faults if fault]:
             raise ValueError("; ".join(told))
-        return self
+        return workloads
 
     def price_table(self) -> PriceTable:
-        return PriceTable((*shipped_prices(), *(Price(**dict(entry)) for entry in self.prices)))
+        return _price_table(self.prices)
 
     def threshold(self, category: Category) -> float:
         return self.thresholds.get(category, self.default_threshold)
+
+
+def _price_table(own: tuple[PriceEntry, ...]) -> PriceTable:
+    return PriceTable((*shipped_prices(), *(Price(**dict(entry)) for entry in own)))
 
 
 def declared(name: str, entry: AuditEntry) -> routing.Workload:
@@ -178,7 +187,7 @@ class Settings:
         return cls(
             home=Path(environment.get("REVIEW_PIPELINE_HOME") or "var").absolute(),
             config_path=config_path.absolute(),
-            config=read_config(config_path, must_exist="REVIEW_PIPELINE_CONFIG" in environment),
+            config=read_config(config_path, must_exist=bool(environment.get("REVIEW_PIPELINE_CONFIG"))),
             base_url=environment.get("ANTHROPIC_BASE_URL") or None,
             is_offline=environment.get("REVIEW_PIPELINE_OFFLINE") == "1",
             api_key=environment.get("ANTHROPIC_API_KEY") or None,

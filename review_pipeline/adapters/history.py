@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SQL = files("review_pipeline") / "sql" / "history"
 _KEPT_COPIES = 3
 _LOCK_SECONDS = 300
+_OWN_SCRIPTS = frozenset({"cell_planned", "batch_collected"})
+_KINDS = _OWN_SCRIPTS | {"resubmission_planned"}
 
 
 class History:
@@ -88,11 +90,15 @@ class History:
 
     def _drop_old_copies(self, newest: Path) -> None:
         copies = sorted(self._copies.glob("findings-*.duckdb"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for old in [copy for copy in copies if copy != newest][_KEPT_COPIES - 1 :]:
+        unfinished = list(self._copies.glob("findings-*.part"))  # left by killed publishers; we hold the lock
+        for old in [*unfinished, *[copy for copy in copies if copy != newest][_KEPT_COPIES - 1 :]]:
             old.unlink()
 
     def _checkpointed(self) -> int:
         with self._opened() as db:
+            db.execute("BEGIN")
+            _make_views(db)  # a newer program may tell them differently without a migration
+            db.execute("COMMIT")
             db.execute("CHECKPOINT")
             return _applied(db)
 
@@ -103,7 +109,11 @@ class History:
                 payload[name] = str(self._spool / str(payload[name]))
         manifests = payload.pop("manifests", [])
         shared = dict(payload)
-        if event.kind in ("cell_planned", "batch_collected"):
+        if event.kind not in _KINDS:
+            raise Refused(
+                f"event {event.seq} is a {event.kind!r}, which this version does not know. Install the newer review_pipeline that wrote it."
+            )
+        if event.kind in _OWN_SCRIPTS:
             _run(db, _SQL / "apply" / f"{event.kind}.sql", payload)
         assert isinstance(manifests, list)
         for submission, round_, folder in manifests:
@@ -147,11 +157,11 @@ class History:
         }
         try:
             db = duckdb.connect(str(self._path), config=settings)
-        except duckdb.IOException as error:
-            raise Unavailable(
-                f"{self._path} is open in another process: {error}. Query {self._published.name} instead of it; close the other program."
-            ) from error
         except duckdb.Error as error:
+            if isinstance(error, duckdb.IOException) and _is_database(self._path):
+                raise Unavailable(
+                    f"{self._path} is open in another process: {error}. Query {self._published.name} instead of it; close the other program."
+                ) from error
             raise Refused(
                 f"{self._path} cannot be opened: {error}. Restore it from {self._copies}; what is newer will be applied again."
             ) from error
@@ -166,10 +176,23 @@ class History:
             db.close()
 
 
+def _is_database(path: Path) -> bool:
+    """DuckDB has one exception for a locked file and for one that is no database."""
+    try:
+        with path.open("rb") as file:
+            return file.read(12)[8:] == b"DUCK"
+    except OSError:
+        return False
+
+
 def _migrate(db: duckdb.DuckDBPyConnection) -> None:
     db.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER, name VARCHAR)")
     done = {number for (number,) in db.execute("SELECT number FROM migrations").fetchall()}
     scripts = {int(file.name[:4]): file for file in (_SQL / "migrations").iterdir() if file.name.endswith(".sql")}
+    if unknown := done - scripts.keys():
+        raise Refused(
+            f"the history was written by a newer review_pipeline (migration {max(unknown)}). Install that version, or restore a backup."
+        )
     if done == scripts.keys():
         return
     for number in sorted(scripts.keys() - done):

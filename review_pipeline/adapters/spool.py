@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,9 @@ class Spool:
         beside = final.with_name(name + ".part")
         try:
             beside.mkdir(parents=True)
+        except OSError as error:
+            raise _explained(error, beside) from error
+        try:
             yield PlanFolder(beside, f"plans/{name}")
             _sync_folder(beside)
             beside.rename(final)
@@ -183,7 +187,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _explained(error: OSError, path: Path) -> Exception:
-    if isinstance(error, FileExistsError):
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
         return Refused(f"{path} exists already: two plans drew the same name. Run the same command again.")
     return Unavailable(
         f"cannot write {path}: {error.strerror}. Free some space or check the folder's permissions, then run the same command again."

@@ -81,11 +81,11 @@ def render_file(path: str, language: str, blob: str, lines: tuple[str, ...], fir
 
 def read_shown(rendered: str) -> tuple[ShownLine, ...]:
     """The lines that a rendered prompt showed: the inverse of render_file, for anchors that need a second look."""
-    found = []
-    for row in rendered.split("\n"):
-        if match := _SHOWN.match(row):
-            found.append(ShownLine(int(match[1]), match[0][:-1], row[match.end() :]))
-    return tuple(found)
+    return tuple(
+        ShownLine(int(match[1]), match[0][:-1], row[match.end() :])
+        for row in rendered.split("\n")
+        if (match := _SHOWN.match(row))
+    )
 
 
 def narrowed(rendered: str, first: int, last: int) -> str:

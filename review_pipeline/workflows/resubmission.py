@@ -116,7 +116,9 @@ class _Writer:
             self.sizes.append(self.bodies[-1].close())
 
     def _add(self, failed: FailedRequest, row: Row, decided: SendAgain, piece: Span) -> None:
-        new_id = custom_id(self._plan.workload, failed.content_key, piece, failed.attempt + 1, self._nonce)
+        new_id = custom_id(
+            self._plan.workload, failed.content_key, piece, failed.attempt + 1, self._nonce, parent=failed.custom_id
+        )
         request = orjson.dumps({"custom_id": new_id, "params": _changed(row, decided, piece)})
         if self._packer.starts_new_batch(len(request)) or not self.bodies:
             self.close()

@@ -264,6 +264,9 @@ class AuditLedger:
                     )
                 _add_event(db, event, now)
         except IntegrityError:
+            # Another process took the round with other failures; anything else would fail in silence on every run.
+            if not submissions or self.next_round(Cell.parse(submissions[0].cell)) <= submissions[0].round:
+                raise
             return False
         return True
 

@@ -26,11 +26,14 @@ WITH incoming AS (
     )
 )
 SELECT incoming.*,
-    CASE WHEN findings.fingerprint IS NULL THEN 'opened' WHEN findings.status IN ('fixed', 'not_verifiable') THEN 'reopened' ELSE 'seen' END AS event,
-    CASE WHEN incoming.confidence >= thresholds.threshold THEN 'developer' ELSE 'human' END AS route,
-    -- Results of an older day may come late: they are counted, and do not overwrite what a newer day said.
-    findings.last_cell IS NULL OR split_part(findings.last_cell, '|', -1) <= $audit_date::VARCHAR AS is_newest
-FROM incoming LEFT JOIN findings USING (fingerprint) JOIN thresholds ON thresholds.category = incoming.category;
+    -- Results of an older day may come late: they are counted, and do not overwrite what a newer day said (that it was fixed, too).
+    coalesce(newest.event_date <= $audit_date, true) AS is_newest,
+    CASE WHEN findings.fingerprint IS NULL THEN 'opened' WHEN findings.status IN ('fixed', 'not_verifiable') AND is_newest THEN 'reopened' ELSE 'seen' END AS event,
+    CASE WHEN incoming.confidence >= thresholds.threshold THEN 'developer' ELSE 'human' END AS route
+FROM incoming LEFT JOIN findings USING (fingerprint) LEFT JOIN thresholds ON thresholds.category = incoming.category
+LEFT JOIN (
+    SELECT fingerprint, max(event_date) AS event_date FROM finding_events SEMI JOIN read_parquet($findings) USING (fingerprint) GROUP BY fingerprint
+) AS newest USING (fingerprint);
 
 INSERT INTO finding_events SELECT fingerprint, event, NULL, $cell, custom_id, $audit_date, $collected_at FROM seen;
 
@@ -42,6 +45,8 @@ UPDATE findings SET start_line = seen.start_line, end_line = seen.end_line, cate
     status_reason = CASE WHEN seen.event = 'reopened' THEN 'found again' ELSE findings.status_reason END,
     status_at = CASE WHEN seen.event = 'reopened' THEN $collected_at ELSE findings.status_at END
 FROM seen WHERE seen.event <> 'opened' AND seen.is_newest AND findings.fingerprint = seen.fingerprint;
+
+UPDATE findings SET cost_usd = findings.cost_usd + seen.cost_usd FROM seen WHERE NOT seen.is_newest AND findings.fingerprint = seen.fingerprint;
 
 INSERT INTO findings
 SELECT fingerprint, $repo, path, start_line, end_line, 'RIGHT', category, severity, confidence, issue, suggestion, evidence, anchor, $workload,

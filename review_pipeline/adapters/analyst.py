@@ -24,9 +24,18 @@ class Analyst:
         self._path = path
 
     def frame(self, name: str, **parameters: object) -> pd.DataFrame:
+        """Raises Refused without a history or with an outdated one, Unavailable while somebody writes into it."""
+        import duckdb
+
         script = (_REPORT_SQL / f"{name}.sql").read_text(encoding="utf-8")
         with self._opened() as db:
-            return db.execute(script, parameters or None).df()
+            try:
+                return db.execute(script, parameters or None).df()
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
+                raise Refused(
+                    f"{self._path} was published by another version of this program: {_first_line(error)}. "
+                    "Publish it again: materialize findings_history, or review-pipeline collect."
+                ) from error
 
     def query(self, sql: str) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
         """Column names and rows of a statement somebody typed. Raises Refused with DuckDB's words if it is wrong."""
@@ -51,9 +60,17 @@ class Analyst:
             db = duckdb.connect(str(self._path), read_only=True)
         except duckdb.IOException as error:
             raise Unavailable(
-                f"cannot open {self._path}: {error}. Close the program that holds it for writing."
+                f"cannot open {self._path}: {_first_line(error)}. Close the program that holds it for writing, and ask again."
+            ) from error
+        except duckdb.Error as error:
+            raise Refused(
+                f"cannot read {self._path}: {_first_line(error)}. Open it with the duckdb of requirements.lock, or publish it again."
             ) from error
         try:
             yield db
         finally:
             db.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

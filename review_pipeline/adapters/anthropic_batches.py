@@ -69,7 +69,7 @@ class AnthropicBatches:
 
     def newest(self) -> Iterator[Batch]:
         with self._translated("the list of batches"):
-            for batch in self._client.with_options(timeout=60.0).messages.batches.list(limit=1000):
+            for batch in self._client.with_options(timeout=60.0).messages.batches.list(limit=100):
                 yield _batch(batch)
 
     def download(self, batch_id: str, to: Path) -> None:

@@ -62,7 +62,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One intended batch; folder holds its body and manifest, below the spool."""
+    """One intended batch; folder holds its body and manifest, below the spool.
+
+    fence: the newest batch of the workspace just before this one was sent ('' if there was none); ours can only be newer.
+    """
 
     id: str
     cell: str
@@ -77,6 +80,7 @@ class Submission:
     not_batches: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     sent_at: datetime | None = None
+    fence: str | None = None
     created_at: datetime | None = None
     ended_at: datetime | None = None
     cost_usd: str | None = None

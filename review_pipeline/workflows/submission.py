@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from review_pipeline.ports import Batches, Ledger, Results, Spool
 
 CLOCK_SKEW = timedelta(minutes=5)
-LONGEST_UPLOAD = timedelta(minutes=15)
 
 Clock = Callable[[], datetime]
 
@@ -71,7 +70,8 @@ class Sender:
 
     def _send(self, submission: Submission) -> None:
         with self.spool.sending(submission.folder) as nobody_sends:
-            if not (nobody_sends and self.ledger.begin(submission.id, self.clock())):
+            fence = next((batch.id for batch in self.api.newest()), "")
+            if not (nobody_sends and self.ledger.begin(submission.id, self.clock(), fence)):
                 raise Unavailable(
                     f"submission {submission.id}: another run sends it, or one of the same size ({submission.requests} requests) is in doubt "
                     "and the two could not be told apart. It is tried again when that one is settled."
@@ -106,17 +106,20 @@ class Sender:
             )
 
     def _candidates(self, submission: Submission) -> list[Batch]:
-        """Batches nobody claims that were created about then and hold as many requests; by the server's clock, hence the skew."""
+        """Batches nobody claims that hold as many requests and are newer than the fence, whatever either clock says.
+
+        Where the fence itself was deleted meanwhile, the server's creation times decide, with room for skew.
+        """
         assert submission.sent_at is not None
-        earliest, latest = submission.sent_at - CLOCK_SKEW, submission.sent_at + LONGEST_UPLOAD + CLOCK_SKEW
+        earliest = submission.sent_at - CLOCK_SKEW
         taken = self.ledger.claimed_batches() | set(submission.not_batches)
-        found = []
+        newer: list[Batch] = []
         for batch in self.api.newest():
-            if batch.created_at < earliest:
-                break
-            if batch.created_at <= latest and batch.requests == submission.requests and batch.id not in taken:
-                found.append(batch)
-        return found
+            if batch.id == submission.fence:
+                return newer
+            if batch.requests == submission.requests and batch.id not in taken:
+                newer.append(batch)
+        return newer if not submission.fence else [batch for batch in newer if batch.created_at >= earliest]
 
     def _told_apart(self, submission: Submission, candidates: list[Batch]) -> tuple[Batch | None, tuple[str, ...]]:
         """The ended candidate whose results carry our ids, if any, and those that are certainly not ours."""

@@ -72,7 +72,7 @@ def collected(*failed: RequestOutcome) -> Collected:
 
 
 def end(ledger: AuditLedger, one: Submission = FIRST, batch: Batch = BATCH) -> None:
-    assert ledger.begin(one.id, NOW)
+    assert ledger.begin(one.id, NOW, "")
     ledger.confirm(one.id, batch)
     ledger.record_end(one.id, replace(batch, status="ended", ended_at=NOW, counts={"succeeded": one.requests}), NOW)
 
@@ -122,10 +122,10 @@ def test_a_ledger_that_another_process_writes_is_told_in_one_sentence_and_can_be
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match=r"ledger\.sqlite is locked by another process \(waited 0\.05 s\)"):
-            planned.begin(FIRST.id, NOW)
+            planned.begin(FIRST.id, NOW, "")
         assert planned.planned(CELL) == PLAN
         other.execute("ROLLBACK")
-    assert planned.begin(FIRST.id, NOW)
+    assert planned.begin(FIRST.id, NOW, "")
 
 
 def test_a_new_ledger_that_another_process_is_making_is_told_in_one_sentence(path, ledger):
@@ -215,23 +215,23 @@ def test_what_was_asked_for_waits_until_it_is_planned(ledger):
 
 
 def test_a_submission_is_taken_by_one_sender_only(planned):
-    assert [planned.begin(FIRST.id, NOW) for _ in range(3)] == [True, False, False]
+    assert [planned.begin(FIRST.id, NOW, "") for _ in range(3)] == [True, False, False]
 
 
 def test_two_submissions_of_the_same_size_are_never_in_doubt_together(ledger):
     twins = (submission(0), submission(1), submission(2, requests=3))
     ledger.record_plan(PLAN, twins, (), PLANNED)
-    assert [ledger.begin(one.id, NOW) for one in twins] == [True, False, True]
+    assert [ledger.begin(one.id, NOW, "") for one in twins] == [True, False, True]
     ledger.confirm(twins[0].id, BATCH)
-    assert ledger.begin(twins[1].id, NOW)
+    assert ledger.begin(twins[1].id, NOW, "")
 
 
 def test_a_submission_that_was_not_accepted_can_be_taken_again(planned):
-    planned.begin(FIRST.id, NOW)
+    planned.begin(FIRST.id, NOW, "")
     planned.release(FIRST.id, "429")
     (released,) = planned.submissions(states=(State.INTENDED,))[:1]
     assert (released.note, released.sent_at) == ("429", None)
-    assert planned.begin(FIRST.id, NOW)
+    assert planned.begin(FIRST.id, NOW, "")
 
 
 def test_a_receipt_counts_only_for_what_was_being_sent(path, planned):
@@ -253,7 +253,7 @@ def test_a_submission_goes_its_way_from_intent_to_end(planned):
 
 def test_one_batch_cannot_be_two_submissions(planned):
     end(planned)
-    planned.begin(SECOND.id, NOW)
+    planned.begin(SECOND.id, NOW, "")
     with pytest.raises(IntegrityError):
         planned.confirm(SECOND.id, BATCH)
     assert [one.id for one in planned.submissions(states=(State.SENDING,))] == [SECOND.id]

@@ -33,6 +33,7 @@ CREATE TABLE submissions (                 -- one intended Message Batch
     counts TEXT,                           -- JSON: the API's own counts
     planned_at TEXT NOT NULL,
     sent_at TEXT,
+    fence TEXT,                            -- the newest batch of the workspace just before sending: ours can only be newer
     created_at TEXT,
     ended_at TEXT,
     collected_at TEXT,

@@ -1,0 +1,122 @@
+"""Submissions: intent, effect, receipt."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import RowMapping, text
+
+from review_pipeline.adapters.ledger.rows import (
+    Part,
+)
+from review_pipeline.core.audit import (
+    Batch,
+    Cell,
+    State,
+    Submission,
+)
+
+
+class SubmissionRows(Part):
+    """Implements the port Submissions."""
+
+    def submissions(
+        self, *, cell: Cell | None = None, states: tuple[State, ...] = tuple(State)
+    ) -> tuple[Submission, ...]:
+        query = "SELECT * FROM submissions WHERE state IN (SELECT value FROM json_each(:states)) AND (:cell IS NULL OR cell = :cell) ORDER BY planned_at, submission"
+        with self._database.read() as db:
+            rows = db.execute(
+                text(query), {"states": json.dumps(states), "cell": str(cell) if cell else None}
+            ).mappings()
+            return tuple(_submission(row) for row in rows)
+
+    def begin(self, submission: str, now: datetime, fence: str) -> bool:
+        """Takes a submission for sending. False if it is taken, or if one of the same size is in doubt: the two could not be told apart."""
+        with self._database.write() as db:
+            taken = db.execute(text(_BEGIN), {"submission": submission, "now": now.isoformat(), "fence": fence})
+            return taken.rowcount == 1
+
+    def release(self, submission: str, note: str) -> None:
+        """Certainly not accepted: it may be sent again."""
+        self._set(
+            submission, State.SENDING, "state = 'intended', sent_at = NULL, fence = NULL, note = :note", note=note
+        )
+
+    def note(self, submission: str, note: str | None, not_batches: tuple[str, ...] | None = None) -> None:
+        with self._database.write() as db:
+            db.execute(
+                text(
+                    "UPDATE submissions SET note = :note, not_batches = coalesce(:not_batches, not_batches) WHERE submission = :submission"
+                ),
+                {
+                    "submission": submission,
+                    "note": note,
+                    "not_batches": json.dumps(not_batches) if not_batches else None,
+                },
+            )
+
+    def confirm(self, submission: str, batch: Batch) -> None:
+        """The receipt: this batch is ours."""
+        self._set(
+            submission, State.SENDING, "state = 'in_progress', batch_id = :batch, created_at = :created, counts = :counts, note = NULL",
+            batch=batch.id, created=batch.created_at.isoformat(), counts=json.dumps(dict(batch.counts)),
+        )  # fmt: skip
+
+    def disown(self, submission: str, not_batches: tuple[str, ...], note: str) -> None:
+        """The adopted batch proved to be somebody else's: in doubt again."""
+        self._set(
+            submission, State.ENDED, "state = 'sending', batch_id = NULL, counts = NULL, ended_at = NULL, not_batches = :others, note = :note",
+            others=json.dumps(not_batches), note=note,
+        )  # fmt: skip
+
+    def record_end(self, submission: str, batch: Batch, now: datetime) -> None:
+        ended_at = (batch.ended_at or now).isoformat()
+        self._set(
+            submission, State.IN_PROGRESS, "state = 'ended', counts = :counts, ended_at = :ended, note = NULL",
+            counts=json.dumps(dict(batch.counts)), ended=ended_at,
+        )  # fmt: skip
+
+    def claimed_batches(self) -> frozenset[str]:
+        with self._database.read() as db:
+            return frozenset(db.execute(text("SELECT batch_id FROM submissions WHERE batch_id IS NOT NULL")).scalars())
+
+    def _set(self, submission: str, state: State, assignments: str, **values: object) -> None:
+        with self._database.write() as db:
+            db.execute(
+                text(f"UPDATE submissions SET {assignments} WHERE submission = :submission AND state = :was"),
+                {"submission": submission, "was": state.value, **values},
+            )
+
+
+_BEGIN = """UPDATE submissions SET state = 'sending', sent_at = :now, fence = :fence WHERE submission = :submission AND state = 'intended'
+    AND NOT EXISTS (SELECT 1 FROM submissions AS other WHERE other.state = 'sending' AND other.requests = submissions.requests)"""
+
+
+def _submission(row: RowMapping) -> Submission:
+    return Submission(
+        id=row["submission"],
+        cell=row["cell"],
+        round=row["round"],
+        state=State(row["state"]),
+        folder=row["folder"],
+        body_bytes=row["body_bytes"],
+        requests=row["requests"],
+        model=row["model"],
+        batch_id=row["batch_id"],
+        not_batches=tuple(json.loads(row["not_batches"])),
+        counts=MappingProxyType(json.loads(row["counts"]) if row["counts"] else {}),
+        planned_at=datetime.fromisoformat(row["planned_at"]),
+        sent_at=_time(row["sent_at"]),
+        fence=row["fence"],
+        created_at=_time(row["created_at"]),
+        ended_at=_time(row["ended_at"]),
+        cost_usd=row["cost_usd"],
+        sync_cost_usd=row["sync_cost_usd"],
+        note=row["note"],
+    )
+
+
+def _time(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from review_pipeline.report.week import SEVERITIES, CategoryTrend, QualityWeek, WeekFlow
-from review_pipeline.report.words import label, short_day
+from review_pipeline.report.words import clipped, label, short_day
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,7 @@ COLOURS = {
 }
 MOST_CATEGORIES = 12
 _COLUMNS = 4
+_MOST_TITLE = 40
 _WIDE, _HALF = 10.6, 5.2
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -60,7 +61,7 @@ _STYLE: dict[Any, Any] = {
 
 def trend_svg(week: QualityWeek) -> str:
     with _styled():
-        return _svg(_trend(week), "trend")
+        return _svg(_trend(week), "trend", "Open and new findings by category")
 
 
 def trend_png(week: QualityWeek) -> bytes:
@@ -72,12 +73,12 @@ def trend_png(week: QualityWeek) -> bytes:
 
 def severity_svg(week: QualityWeek) -> str:
     with _styled():
-        return _svg(_severity(week.flows), "severity")
+        return _svg(_severity(week.flows), "severity", "Open findings by severity")
 
 
 def flow_svg(week: QualityWeek) -> str:
     with _styled():
-        return _svg(_flow(week.flows), "flow")
+        return _svg(_flow(week.flows), "flow", "Findings that came and went")
 
 
 @contextmanager
@@ -89,9 +90,11 @@ def _styled() -> Iterator[None]:
 
 
 def _figure(width: float, height: float) -> Figure:
+    """Not pyplot's: that one keeps every figure in a list of its process."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(hspace=0.09, wspace=0.03))
 
 
 def _trend(week: QualityWeek) -> Figure:
@@ -121,11 +124,22 @@ def drawn_categories(categories: tuple[CategoryTrend, ...]) -> tuple[CategoryTre
     return (*head, CategoryTrend(f"{len(rest)} other categories", open_at_end, opened))
 
 
+def _title(trend: CategoryTrend) -> str:
+    return clipped(label(trend.category), _MOST_TITLE)
+
+
 def _draw_category(panel: Axes, trend: CategoryTrend, weeks: list[date]) -> None:
     places = range(len(weeks))
     panel.bar(places, trend.opened, width=0.62, color=COLOURS["soft"], label="new in the week")
-    panel.plot(places, trend.open_at_end, color=COLOURS["new"], linewidth=1.8, label="open at its end")
-    panel.plot(places[-1], trend.open_at_end[-1], marker="o", markersize=4, color=COLOURS["new"])
+    panel.plot(
+        places,
+        trend.open_at_end,
+        color=COLOURS["new"],
+        linewidth=1.8,
+        label="open at the end of the week",
+        clip_on=False,
+    )
+    panel.plot(places[-1], trend.open_at_end[-1], marker="o", markersize=4, color=COLOURS["new"], clip_on=False)
     last = trend.open_at_end[-1]
     panel.annotate(
         f"{last:,}",
@@ -136,7 +150,7 @@ def _draw_category(panel: Axes, trend: CategoryTrend, weeks: list[date]) -> None
         weight="bold",
         color=COLOURS["new"],
     )
-    panel.set_title(label(trend.category), loc="left", fontsize=9.5, weight="bold", pad=7)
+    panel.set_title(_title(trend), loc="left", fontsize=9.5, weight="bold", pad=7)
     panel.set_xlim(-0.6, len(weeks) - 1 + max(0.9, len(weeks) * 0.14))
     _count_axis(panel, max(*trend.open_at_end, *trend.opened), ticks=2)
     panel.set_xticks([0, places[-1]], [short_day(weeks[0]), short_day(weeks[-1])])
@@ -145,7 +159,7 @@ def _draw_category(panel: Axes, trend: CategoryTrend, weeks: list[date]) -> None
 def _categories_of_one_week(categories: tuple[CategoryTrend, ...]) -> Figure:
     figure = _figure(_WIDE, 0.75 + 0.33 * max(1, len(categories)))
     panel = figure.subplots()
-    names = [label(trend.category) for trend in categories]
+    names = [_title(trend) for trend in categories]
     still = [trend.open_at_end[-1] for trend in categories]
     panel.barh(names, still, height=0.55, color=COLOURS["new"])
     for place, count in enumerate(still):
@@ -226,7 +240,7 @@ def _week_axis(panel: Axes, flows: tuple[WeekFlow, ...]) -> None:
     panel.set_xlim(-0.6 - spare, len(flows) - 0.4 + spare)
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Figure, name: str, said: str) -> str:
     """Only the element, without its own colours, fonts and prolog, and with ids that are alone on the page."""
     out = BytesIO()
     silent = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -241,4 +255,6 @@ def _svg(figure: Figure, name: str) -> str:
     svg = re.sub(r"'DejaVu Sans'", "system-ui", svg)
     for colour, value in COLOURS.items():
         svg = svg.replace(value, f"var(--{colour})")
-    return svg.replace("<svg", '<svg role="img" focusable="false"', 1)
+    return svg.replace(
+        "<svg", f'<svg role="img" focusable="false" aria-label="{said}, drawn; the table below has the numbers"', 1
+    )

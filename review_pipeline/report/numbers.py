@@ -7,6 +7,7 @@ from datetime import UTC, date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from review_pipeline.ports import Unavailable
 from review_pipeline.report.week import (
     SEVERITIES,
     STATES,
@@ -37,17 +38,29 @@ MOST_HOT_FILES = 15
 MOST_FINDINGS = 25
 MOST_FILES = 30
 MOST_BATCHES = 20
+_ATTEMPTS = 3
 _FLOWS = ("opened", "reopened", "fixed", "dismissed", "not_verifiable", "open_at_end")
 
 
 def read_week(reader: HistoryReader, monday: date) -> QualityWeek:
-    """Raises what the reader raises: Refused without a history, Unavailable while it is locked."""
+    """One state of the history. Raises what the reader raises, and Unavailable if it is published anew all the time."""
+    for _ in range(_ATTEMPTS):
+        week = _read(reader, monday)
+        if _standing(reader.frame("week_standing", week=monday)) == week.standing:
+            return week
+    raise Unavailable(
+        f"the history was published anew during each of {_ATTEMPTS} readings of the week of {monday}. Run the report again."
+    )
+
+
+def _read(reader: HistoryReader, monday: date) -> QualityWeek:
+    standing = _standing(reader.frame("week_standing", week=monday))
     flow = reader.frame("week_flow", week=monday)
     files, skips = _files(reader.frame("week_files", week=monday))
     costs = reader.frame("week_costs", week=monday)
     return QualityWeek(
         monday,
-        _standing(reader.frame("week_standing", week=monday)),
+        standing,
         _flows(flow, monday),
         _categories(flow, monday),
         tuple(map(_audit, _rows(reader.frame("week_audits", week=monday)))),
@@ -101,7 +114,16 @@ def _flows(frame: pd.DataFrame, monday: date) -> tuple[WeekFlow, ...]:
         index="week", columns="severity", values="open_at_end", aggfunc="sum", fill_value=0
     ).reindex(index=weeks, columns=list(SEVERITIES), fill_value=0)
     return tuple(
-        WeekFlow(week.date(), *(getattr(row, name) for name in _FLOWS), dict(zip(SEVERITIES, counts, strict=True)))
+        WeekFlow(
+            week.date(),
+            row.opened,
+            row.reopened,
+            row.fixed,
+            row.dismissed,
+            row.not_verifiable,
+            row.open_at_end,
+            dict(zip(SEVERITIES, counts, strict=True)),
+        )
         for week, row, counts in zip(weeks, _rows(sums), _rows(by_severity), strict=True)
     )
 
@@ -218,4 +240,5 @@ def _top_finding(row: Any) -> TopFinding:
         row.anchor,
         row.route,
         row.opened_on.date(),
+        row.is_back,
     )

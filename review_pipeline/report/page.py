@@ -12,10 +12,12 @@ from review_pipeline.report.week import SEVERITIES, STATES, QualityWeek
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 _MOST_WORDS = 700
 _MOST_CODE = 400
 _MOST_REASON = 240
+_MOST_PATH = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _unanswered(week: QualityWeek) -> Card:
     note = (
         f"{failed:,} failed or in part, {waiting:,} waiting; {states['skipped'] - week.given_up:,} skipped on purpose"
     )
-    return Card("Files without", f"{failed + waiting:,}", note, "bad" if failed + waiting else "plain")
+    return Card("Files without an answer", f"{failed + waiting:,}", note, "bad" if failed + waiting else "plain")
 
 
 def _spent_before(week: QualityWeek) -> str:
@@ -147,6 +149,13 @@ def _templates() -> Environment:
         "minute",
     ):
         templates.filters[name] = getattr(words, name)
-    templates.filters.update(plain=words.plain, clipped=words.clipped)
+    templates.filters.update(plain=words.plain, clipped=words.clipped, breakable=_breakable)
     templates.globals["span"] = words.span
     return templates
+
+
+def _breakable(path: str) -> Markup:
+    """A long path breaks after its slashes, before anything else."""
+    from markupsafe import Markup, escape
+
+    return Markup("/<wbr>").join(escape(part) for part in words.clipped(path, _MOST_PATH).split("/"))

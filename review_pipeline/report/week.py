@@ -164,6 +164,7 @@ class TopFinding:
     anchor: str
     route: str
     opened_on: date
+    is_back: bool
 
 
 @dataclass(frozen=True, slots=True)

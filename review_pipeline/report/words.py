@@ -29,7 +29,8 @@ def usd(amount: Decimal) -> str:
     """Cents where they matter; a batch may cost less than a cent."""
     if amount and abs(amount) < Decimal("0.0001"):
         return "under $0.0001"
-    return f"${amount:,.2f}" if not amount or abs(amount) >= 1 else f"${amount:.4f}"
+    is_whole_cents = amount * 100 == int(amount * 100)
+    return f"${amount:,.2f}" if is_whole_cents or abs(amount) >= Decimal("0.1") else f"${amount:.4f}"
 
 
 def share(part: float) -> str:

@@ -2,7 +2,7 @@
 WITH sent AS (SELECT custom_id FROM read_json($manifest, format = 'newline_delimited', columns = {custom_id: 'VARCHAR'})),
 came AS (
     SELECT custom_id, count(*) AS times
-    FROM read_json($raw, format = 'newline_delimited', maximum_object_size = 67108864, columns = {custom_id: 'VARCHAR'})
+    FROM read_json($raw, format = 'newline_delimited', columns = {custom_id: 'VARCHAR'})
     GROUP BY custom_id
 )
 SELECT coalesce(sum(times), 0)::BIGINT AS lines,

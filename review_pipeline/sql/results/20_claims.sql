@@ -14,7 +14,7 @@ WITH lines AS (
             WHEN len(result.message.content) = 2 AND result.message.content[1].text IS NULL THEN result.message.content[2].text
             ELSE array_to_string(list_transform(list_filter(result.message.content, lambda block: block.type = 'text'), lambda block: block.text), '')
         END AS answer
-    FROM read_json($raw, format = 'newline_delimited', maximum_object_size = 67108864, columns = {
+    FROM read_json($raw, format = 'newline_delimited', columns = {
         custom_id: 'VARCHAR',
         result: 'STRUCT(type VARCHAR,
             message STRUCT(stop_reason VARCHAR, content STRUCT(type VARCHAR, "text" VARCHAR)[],

@@ -1,0 +1,1 @@
+"""The weekly report, from a real DuckDB history to the page."""

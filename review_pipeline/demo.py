@@ -34,7 +34,7 @@ _STUCK_SECONDS = 180.0
 QUERIES = (
     (
         "What to fix first",
-        "SELECT severity, path || ':' || start_line AS place, left(issue, 60) AS issue FROM open_findings WHERE repo = '{repo}' LIMIT 5",
+        "SELECT severity, path || coalesce(':' || start_line, '') AS place, left(issue, 60) AS issue FROM open_findings WHERE repo = '{repo}' LIMIT 5",
     ),
     (
         "Which files gather findings",
@@ -42,7 +42,7 @@ QUERIES = (
     ),
     (
         "What it cost",
-        "SELECT cell, requests, input_tokens AS \"in\", output_tokens AS out, round(cost_usd, 4) AS usd, round(sync_cost_usd, 4) AS sync_usd FROM batch_costs WHERE cell LIKE '%{repo}|%' ORDER BY created_at DESC LIMIT 5",
+        "SELECT cell, requests, input_tokens AS \"in\", output_tokens AS out, round(cost_usd, 4) AS usd, round(sync_cost_usd, 4) AS sync_usd FROM batch_costs WHERE split_part(cell, '|', 1) LIKE '%-{repo}' ORDER BY created_at DESC LIMIT 5",
     ),
 )
 

@@ -21,6 +21,8 @@ _BATCHES = "/v1/messages/batches"
 # Certainly turned away at the door. 408, 409 and every 5xx (529 too) were seen after the batch had been accepted.
 _TURNED_AWAY = range(400, 500)
 _UNCLEAR = {408, 409, 499}
+# What the SDK lets through when an answer is no JSON, or none of this API.
+_UNREADABLE = (AttributeError, TypeError, ValueError)
 
 
 class AnthropicBatches:
@@ -42,7 +44,13 @@ class AnthropicBatches:
         from anthropic.types.messages import MessageBatch
         from httpx2 import ConnectError, ConnectTimeout
 
-        headers = {"Content-Length": str(body.stat().st_size), "Content-Type": "application/json"}
+        try:
+            size = body.stat().st_size
+        except OSError as error:
+            raise Refused(
+                f"cannot read {body}: {error.strerror}. Nothing was sent; put the spool back where it was, below REVIEW_PIPELINE_HOME."
+            ) from error
+        headers = {"Content-Length": str(size), "Content-Type": "application/json"}
         try:
             answer = self._client.post(
                 _BATCHES, cast_to=MessageBatch, content=_portions(body), options={"headers": headers, "max_retries": 0}
@@ -60,7 +68,7 @@ class AnthropicBatches:
                     f"cannot reach {self._client.base_url}: {error.__cause__}. Check ANTHROPIC_BASE_URL and the network; nothing was sent."
                 ) from error
             raise InDoubt(f"the connection broke during a batch creation: {error.__cause__ or error}") from error
-        except anthropic.AnthropicError as error:
+        except (anthropic.AnthropicError, *_UNREADABLE) as error:
             raise InDoubt(f"the answer to a batch creation cannot be read: {error}") from error
 
     def retrieve(self, batch_id: str) -> Batch:
@@ -110,9 +118,9 @@ class AnthropicBatches:
             yield
         except anthropic.APIStatusError as error:
             self._explain(error, what)
-        except anthropic.AnthropicError as error:
+        except (anthropic.AnthropicError, *_UNREADABLE) as error:
             raise Unavailable(
-                f"{what}: no usable answer from {self._client.base_url}: {error.__cause__ or error}. It will be asked again."
+                f"{what}: no usable answer from {self._client.base_url}: {error.__cause__ or error}. Check ANTHROPIC_BASE_URL and the network; it will be asked again."
             ) from error
 
     def _explain(self, error: anthropic.APIStatusError, what: str) -> NoReturn:

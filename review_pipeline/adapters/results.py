@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -29,12 +30,13 @@ _BEYOND_ANY_PROMPT = 2**53
 class BatchResults:
     """Reads the results of one batch: every request in exactly one class, every claim with a checked anchor."""
 
-    def __init__(self, prices: PriceTable, memory_limit: str = "450MB") -> None:
+    def __init__(self, prices: PriceTable, memory_limit: str = "400MB") -> None:
         self._prices = prices
         self._memory_limit = memory_limit
 
     def read(self, files: ResultFiles, repo: str, model: str, day: date) -> Collected:
         with self._database(files.raw) as db:
+            self._run(db, "05_code")
             self._run(db, "10_manifest", manifest=str(files.manifest))
             self._run(db, "20_claims", raw=str(files.raw))
             self._load_families(db)
@@ -42,7 +44,7 @@ class BatchResults:
             self._load_classes(db)
             self._load_prices(db, model, day)
             self._run(db, "40_outcomes")
-            self._run(db, "50_found")
+            self._run(db, "50_doubtful")
             self._take_second_looks(db, files.body)
             db.execute("SET VARIABLE repo = $repo", {"repo": repo})
             self._run(db, "60_identified")
@@ -72,6 +74,10 @@ class BatchResults:
             "temp_directory": str(raw.parent / "tmp"),
             "preserve_insertion_order": "false",
             "threads": "2",
+            # Tables that live for seconds need no checkpoint; it would write the largest one all over again.
+            "checkpoint_threshold": "1TB",
+            # Joins as they are written, the small side last: nobody can guess how much a JSON file holds.
+            "disabled_optimizers": "join_order,build_side_probe_side",
         }
         db = duckdb.connect(":memory:", config=settings)
         try:
@@ -135,26 +141,24 @@ class BatchResults:
     def _take_second_looks(self, db: duckdb.DuckDBPyConnection, body: Path) -> None:
         """Anchors that did not prove themselves, against the lines that the request really showed."""
         db.execute(
-            "CREATE TABLE second_looks (custom_id VARCHAR, label VARCHAR, evidence VARCHAR, line INTEGER, occurrence INTEGER,"
-            " shown VARCHAR, code VARCHAR)"
+            "CREATE TABLE second_looks (custom_id VARCHAR, nth BIGINT, line INTEGER, occurrence INTEGER, shown VARCHAR, code VARCHAR)"
         )
-        doubtful = db.execute(
-            "SELECT DISTINCT custom_id, blob, label, evidence, body_offset, body_bytes, repeat_lines, repeat_numbers"
-            " FROM found WHERE NOT is_exact ORDER BY body_offset"
-        ).fetchall()
         shown: tuple[ShownLine, ...] = ()
         looked_at = ""
         looks = []
-        for custom_id, blob, claimed, evidence, offset, size, lines, numbers in doubtful:
+        for custom_id, nth, blob, claimed, evidence, offset, size, lines, numbers in db.execute(
+            "FROM doubtful"
+        ).fetchall():
             if custom_id != looked_at:
                 shown, looked_at = _lines_shown(body, offset, size), custom_id
             anchored = verify_anchor(blob, claimed, evidence, shown)
             if anchored.start_line is not None:
                 occurrence = dict(zip(lines, numbers, strict=True)).get(anchored.start_line, 1)
                 text = next((line.text for line in shown if line.number == anchored.start_line), evidence)
-                looks.append([custom_id, claimed, evidence, anchored.start_line, occurrence, text, normalised(text)])
-        if looks:
-            db.executemany("INSERT INTO second_looks VALUES (?, ?, ?, ?, ?, ?, ?)", looks)
+                looks.append((custom_id, nth, anchored.start_line, occurrence, text, normalised(text)))
+        if looks:  # as six lists: executemany would insert row by row
+            columns = [list(column) for column in zip(*looks, strict=True)]
+            db.execute(f"INSERT INTO second_looks SELECT {', '.join(f'unnest(${at})' for at in range(1, 7))}", columns)
 
 
 def _duckdb_error() -> type[Exception]:
@@ -176,8 +180,10 @@ def _lines_shown(body: Path, offset: int, size: int) -> tuple[ShownLine, ...]:
 
 
 def _write(db: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
-    beside = path.with_name(path.name + ".part")
-    db.execute(f"COPY {table} TO '{str(beside).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)")
+    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")  # another process may make the same table
+    db.execute(
+        f"COPY {table} TO '{str(beside).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 40960)"
+    )
     beside.replace(path)
 
 

@@ -65,6 +65,7 @@ class Submission:
     """One intended batch; folder holds its body and manifest, below the spool.
 
     fence: the newest batch of the workspace just before this one was sent ('' if there was none); ours can only be newer.
+    doubted_at: since when nobody sends it and its batch has to be looked for; None if that was never needed.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Submission:
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     sent_at: datetime | None = None
     fence: str | None = None
+    doubted_at: datetime | None = None
     created_at: datetime | None = None
     ended_at: datetime | None = None
     cost_usd: str | None = None

@@ -39,8 +39,22 @@ def plan_audit(
     progress: Progress = no_progress,
 ) -> PlannedCell:
     """The plan of this cell: the one that exists, or a new one. Nothing is sent. nonce: letters and digits, new for each call."""
-    if earlier := plans.planned(cell):
-        return earlier
+    while (plan := plans.planned(cell)) is None:  # again only if another cell has asked for some of it meanwhile
+        _plan_anew(audit, cell, repository, plans, spool, nonce=nonce, now=now, progress=progress)
+    return plan
+
+
+def _plan_anew(
+    audit: Audit,
+    cell: Cell,
+    repository: Repository,
+    plans: Plans,
+    spool: Spool,
+    *,
+    nonce: str,
+    now: datetime,
+    progress: Progress,
+) -> None:
     known, paths = plans.known(audit.repo, audit.workload)
     revision = repository.resolve(audit.ref)
     name = f"{str(cell).replace('|', '_')}.r0.{nonce}"
@@ -66,9 +80,6 @@ def plan_audit(
     submissions = tuple(writer.submissions(now))
     if not plans.record_plan(plan, submissions, writer.requests, _planned_event(plan, folder.name, submissions)):
         spool.discard(folder.name)
-    recorded = plans.planned(cell)
-    assert recorded is not None
-    return recorded
 
 
 def _decide_by_path(writer: _Writer, entries: list[TreeEntry], files: FileLines) -> list[TreeEntry]:
@@ -99,12 +110,14 @@ class _Writer:
     bodies: list[BatchBody] = field(default_factory=list)
     body_bytes: list[int] = field(default_factory=list)
     packer: Packer = field(init=False)
+    version: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.packer = Packer(self.audit.limits)
+        self.version = self.audit.prompt.version  # hashed once, not for every file
 
     def key(self, entry: TreeEntry) -> str:
-        return content_key(self.audit.repo, entry.path, entry.blob, self.audit.prompt.version, self.audit.model)
+        return content_key(self.audit.repo, entry.path, entry.blob, self.version, self.audit.model)
 
     def skip(self, skip: Skip, files: FileLines) -> None:
         self._row(

@@ -42,12 +42,18 @@ class Sender:
         """Looks for the batch of a submission in doubt: adopts it, releases the submission, or leaves it in doubt with a note."""
         with self.spool.sending(submission.folder) as nobody_sends:
             if nobody_sends:
-                self._look_for(submission)
-        return next(row for row in self.ledger.submissions() if row.id == submission.id)
+                self.ledger.doubt(submission.id, self.clock())
+                doubtful = self._row(submission.id)
+                if doubtful.state is State.SENDING:  # another process may have settled it since it was read
+                    self._look_for(doubtful)
+        return self._row(submission.id)
+
+    def _row(self, submission_id: str) -> Submission:
+        return next(row for row in self.ledger.submissions() if row.id == submission_id)
 
     def _look_for(self, submission: Submission) -> None:
-        assert submission.sent_at is not None
-        candidates = self._candidates(submission)
+        assert submission.doubted_at is not None
+        candidates, guessed = self._candidates(submission)
         ours, others = self._told_apart(submission, candidates)
         undecided = [batch for batch in candidates if batch.id not in others]
         if ours or (len(undecided) == 1 and not undecided[0].has_ended):
@@ -55,13 +61,20 @@ class Sender:
         elif undecided:
             names = ", ".join(batch.id for batch in undecided)
             self.ledger.note(submission.id, f"in doubt between {names}: waiting until they end and can be read", others)
-        elif self.clock() - submission.sent_at > self.grace:
+        elif guessed:
+            names = ", ".join(batch.id for batch in guessed)
+            self.ledger.note(
+                submission.id,
+                f"in doubt: {names} may be it, taken by another submission that cannot be sure until it ends",
+                others,
+            )
+        elif self.clock() - submission.doubted_at >= self.grace:
             self.ledger.release(
                 submission.id,
                 f"the API listed no such batch for {self.grace.total_seconds():.0f} s: it was not accepted",
             )
         else:
-            until = submission.sent_at + self.grace
+            until = submission.doubted_at + self.grace
             self.ledger.note(
                 submission.id,
                 f"in doubt: not listed by the API yet; counts as not accepted after {until:%H:%M:%S} UTC",
@@ -93,8 +106,7 @@ class Sender:
         return None
 
     def _settle_doubt(self, submission_id: str, doubt: InDoubt) -> None:
-        submission = next(row for row in self.ledger.submissions(states=(State.SENDING,)) if row.id == submission_id)
-        if self.reconcile(submission).state is not State.IN_PROGRESS:
+        if self.reconcile(self._row(submission_id)).state in (State.INTENDED, State.SENDING):
             raise Unavailable(
                 f"submission {submission_id} is in doubt: {doubt}. It is looked for at every sensor tick and not sent again before that is settled."
             ) from doubt
@@ -105,21 +117,37 @@ class Sender:
                 f"submissions ({scope}) are paused since {since}: {reason}. Settle that, then run: review-pipeline resume"
             )
 
-    def _candidates(self, submission: Submission) -> list[Batch]:
-        """Batches nobody claims that hold as many requests and are newer than the fence, whatever either clock says.
+    def _candidates(self, submission: Submission) -> tuple[list[Batch], list[Batch]]:
+        """Batches that hold as many requests and are newer than the fence, whatever either clock says: those that nobody claims, and those that another submission took on a guess.
 
         Where the fence itself was deleted meanwhile, the server's creation times decide, with room for skew.
         """
         assert submission.sent_at is not None
         earliest = submission.sent_at - CLOCK_SKEW
-        taken = self.ledger.claimed_batches() | set(submission.not_batches)
+        claimed = self.ledger.claimed_batches()
+        on_a_guess = {
+            other.batch_id
+            for other in self.ledger.submissions(states=(State.IN_PROGRESS, State.ENDED))
+            if other.doubted_at is not None
+        }
+        newer, has_fence = self._newer_than_fence(submission)
+        possible = [
+            batch
+            for batch in newer
+            if batch.requests == submission.requests
+            and batch.id not in submission.not_batches
+            and (has_fence or batch.created_at >= earliest)
+        ]
+        free = [batch for batch in possible if batch.id not in claimed]
+        return free, [batch for batch in possible if batch.id in on_a_guess]
+
+    def _newer_than_fence(self, submission: Submission) -> tuple[list[Batch], bool]:
         newer: list[Batch] = []
         for batch in self.api.newest():
             if batch.id == submission.fence:
-                return newer
-            if batch.requests == submission.requests and batch.id not in taken:
-                newer.append(batch)
-        return newer if not submission.fence else [batch for batch in newer if batch.created_at >= earliest]
+                return newer, True
+            newer.append(batch)
+        return newer, not submission.fence
 
     def _told_apart(self, submission: Submission, candidates: list[Batch]) -> tuple[Batch | None, tuple[str, ...]]:
         """The ended candidate whose results carry our ids, if any, and those that are certainly not ours."""
@@ -138,4 +166,8 @@ class Sender:
             check = self.results.check(files.part, files.manifest)
         finally:
             files.part.unlink(missing_ok=True)
-        return check.lines > 0 and check.unknown < check.lines
+        if check.unknown == check.lines and check.lines != batch.requests:
+            raise Unavailable(
+                f"submission {submission.id} is in doubt: of batch {batch.id}, which may be it, {check.lines} of {batch.requests} results came. It will be asked again."
+            )
+        return check.unknown < check.lines

@@ -91,7 +91,7 @@ def test_a_ledger_is_made_once_and_opened_again(path, ledger):
     assert AuditLedger(LedgerDatabase(path)).submissions() == ()
     assert dump(path) == made
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT number FROM migrations").fetchall() == [(1,)]
+        assert db.execute("SELECT number FROM migrations").fetchall() == [(1,), (2,)]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -254,9 +254,19 @@ def test_a_submission_goes_its_way_from_intent_to_end(planned):
 def test_one_batch_cannot_be_two_submissions(planned):
     end(planned)
     planned.begin(SECOND.id, NOW, "")
-    with pytest.raises(IntegrityError):
-        planned.confirm(SECOND.id, BATCH)
+    planned.confirm(SECOND.id, BATCH)
     assert [one.id for one in planned.submissions(states=(State.SENDING,))] == [SECOND.id]
+
+
+def test_a_receipt_takes_its_batch_from_a_submission_that_only_guessed(planned):
+    planned.begin(FIRST.id, NOW, "")
+    planned.doubt(FIRST.id, NOW)
+    planned.confirm(FIRST.id, BATCH)
+    planned.begin(SECOND.id, NOW, "")
+    planned.confirm(SECOND.id, BATCH)
+    first, second = planned.submissions()[:2]
+    assert (first.state, first.batch_id, first.not_batches) == (State.SENDING, None, (BATCH.id,))
+    assert (second.state, second.batch_id) == (State.IN_PROGRESS, BATCH.id)
 
 
 def test_somebody_elses_batch_is_given_back_and_remembered(planned):

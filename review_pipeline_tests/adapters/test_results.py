@@ -329,7 +329,7 @@ def test_line_keys_are_the_same_in_sql(db, texts):
 @SLOW
 @given(texts=st.lists(CODE | st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=30))
 def test_code_is_normalised_alike_in_sql(db, texts):
-    code = expression("results/50_found.sql", r"(?s)trim\(CASE .*? END, ' '\)")
+    code = expression("results/05_code.sql", r"(?s)trim\(CASE .*? END, ' '\)")
     made = db.execute(f"SELECT {code} FROM (SELECT unnest($1) AS evidence)", [texts]).fetchall()
     assert [row[0] for row in made] == [normalised(text) for text in texts]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -47,11 +48,22 @@ class LedgerDatabase:
             engine = create_engine(
                 f"sqlite:///{self.path}", poolclass=NullPool, connect_args={"timeout": self._lock_seconds}
             )
-            event.listen(engine, "connect", _configure)
+            event.listen(engine, "connect", self._configure)
             event.listen(engine, "begin", _begin)
             _migrate(engine)
             self._engine = engine
         return self._engine
+
+    def _configure(self, connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not where the driver guesses
+        deadline = time.monotonic() + self._lock_seconds
+        while not _is_in_wal_mode(connection):
+            # Where two processes make one new ledger, SQLite refuses this at once instead of waiting.
+            if time.monotonic() > deadline:
+                connection.execute("PRAGMA journal_mode = WAL")
+            time.sleep(0.01)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -84,11 +96,14 @@ class LedgerDatabase:
                 return error
 
 
-def _configure(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin below, not where the driver guesses
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+def _is_in_wal_mode(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin(connection: Connection) -> None:

@@ -75,7 +75,7 @@ class PlanRows(Part):
         requests: Iterable[PlannedRequest],
         event: NewEvent,
     ) -> bool:
-        """The whole plan or nothing; False when another process has planned this cell first."""
+        """The whole plan or nothing; False when another process has planned this cell first, or has asked for some of it in another."""
         row = {
             "cell": str(plan.cell), "audit": plan.cell.audit, "audit_date": plan.cell.day.isoformat(), "workload": plan.workload,
             "repo": plan.repo, "revision": plan.revision, "model": plan.model, "prompt_version": plan.prompt_version,
@@ -86,6 +86,10 @@ class PlanRows(Part):
                 insert(db, "cells", row)
                 insert_submissions(db, submissions)
                 for rows in in_portions(requests):
+                    keys = json.dumps(sorted({request.content_key for request in rows}))
+                    if db.execute(text(_ASKED_ELSEWHERE), {"keys": keys, "cell": str(plan.cell)}).first():
+                        db.rollback()
+                        return False
                     insert_requests(db, rows)
                     db.execute(
                         text(_ASK),
@@ -103,6 +107,8 @@ class PlanRows(Part):
         return True
 
 
+_ASKED_ELSEWHERE = """SELECT 1 FROM contents WHERE content_key IN (SELECT value FROM json_each(:keys))
+    AND cell <> :cell AND state <> 'failed' LIMIT 1"""
 _ASK = """INSERT INTO contents (content_key, workload, repo, path, cell, root, state) VALUES (:content_key, :workload, :repo, :path, :cell, :root, 'asked')
     ON CONFLICT (content_key) DO UPDATE SET cell = excluded.cell, root = excluded.root, state = 'asked', reason = NULL
     WHERE contents.cell <> excluded.cell"""

@@ -38,11 +38,16 @@ class SubmissionRows(Part):
             taken = db.execute(text(_BEGIN), {"submission": submission, "now": now.isoformat(), "fence": fence})
             return taken.rowcount == 1
 
+    def doubt(self, submission: str, now: datetime) -> None:
+        """Nobody sends it any more, and its batch has to be looked for; the first such moment counts."""
+        self._set(submission, State.SENDING, "doubted_at = coalesce(doubted_at, :now)", now=now.isoformat())
+
     def release(self, submission: str, note: str) -> None:
         """Certainly not accepted: it may be sent again."""
         self._set(
-            submission, State.SENDING, "state = 'intended', sent_at = NULL, fence = NULL, note = :note", note=note
-        )
+            submission, State.SENDING, "state = 'intended', sent_at = NULL, fence = NULL, doubted_at = NULL, note = :note",
+            note=note,
+        )  # fmt: skip
 
     def note(self, submission: str, note: str | None, not_batches: tuple[str, ...] | None = None) -> None:
         with self._database.write() as db:
@@ -58,11 +63,13 @@ class SubmissionRows(Part):
             )
 
     def confirm(self, submission: str, batch: Batch) -> None:
-        """The receipt: this batch is ours."""
-        self._set(
-            submission, State.SENDING, "state = 'in_progress', batch_id = :batch, created_at = :created, counts = :counts, note = NULL",
-            batch=batch.id, created=batch.created_at.isoformat(), counts=json.dumps(dict(batch.counts)),
-        )  # fmt: skip
+        """This batch is ours: a receipt takes it from a submission that only guessed, a guess takes it from nobody."""
+        bound = {
+            "submission": submission, "batch": batch.id, "created": batch.created_at.isoformat(), "counts": json.dumps(dict(batch.counts)),
+        }  # fmt: skip
+        with self._database.write() as db:
+            db.execute(text(_YIELD), bound)
+            db.execute(text(_CONFIRM), bound)
 
     def disown(self, submission: str, not_batches: tuple[str, ...], note: str) -> None:
         """The adopted batch proved to be somebody else's: in doubt again."""
@@ -90,7 +97,13 @@ class SubmissionRows(Part):
             )
 
 
-_BEGIN = """UPDATE submissions SET state = 'sending', sent_at = :now, fence = :fence WHERE submission = :submission AND state = 'intended'
+_YIELD = """UPDATE submissions SET state = 'sending', batch_id = NULL, counts = NULL, ended_at = NULL,
+    not_batches = json_insert(not_batches, '$[#]', :batch), note = 'batch ' || :batch || ' has its receipt with another submission'
+    WHERE batch_id = :batch AND state IN ('in_progress', 'ended') AND doubted_at IS NOT NULL
+    AND EXISTS (SELECT 1 FROM submissions AS sure WHERE sure.submission = :submission AND sure.state = 'sending' AND sure.doubted_at IS NULL)"""
+_CONFIRM = """UPDATE submissions SET state = 'in_progress', batch_id = :batch, created_at = :created, counts = :counts, note = NULL
+    WHERE submission = :submission AND state = 'sending' AND NOT EXISTS (SELECT 1 FROM submissions AS other WHERE other.batch_id = :batch)"""
+_BEGIN = """UPDATE submissions SET state = 'sending', sent_at = :now, fence = :fence, doubted_at = NULL WHERE submission = :submission AND state = 'intended'
     AND NOT EXISTS (SELECT 1 FROM submissions AS other WHERE other.state = 'sending' AND other.requests = submissions.requests)"""
 
 
@@ -110,6 +123,7 @@ def _submission(row: RowMapping) -> Submission:
         planned_at=datetime.fromisoformat(row["planned_at"]),
         sent_at=_time(row["sent_at"]),
         fence=row["fence"],
+        doubted_at=_time(row["doubted_at"]),
         created_at=_time(row["created_at"]),
         ended_at=_time(row["ended_at"]),
         cost_usd=row["cost_usd"],

@@ -1,8 +1,9 @@
--- One row: how the custom_ids of a download differ from those that were sent. A torn line is an error, not a row.
+-- One row: how the custom_ids of a download differ from those that were sent. A torn line is an error, not a row; JSON without an id is no result.
 WITH sent AS (SELECT custom_id FROM read_json($manifest, format = 'newline_delimited', columns = {custom_id: 'VARCHAR'})),
 came AS (
     SELECT custom_id, count(*) AS times
     FROM read_json($raw, format = 'newline_delimited', columns = {custom_id: 'VARCHAR'})
+    WHERE custom_id IS NOT NULL
     GROUP BY custom_id
 )
 SELECT coalesce(sum(times), 0)::BIGINT AS lines,

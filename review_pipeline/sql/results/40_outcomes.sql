@@ -10,9 +10,9 @@ WITH joined AS (
         coalesce(claims.cache_write_5m_tokens, 0) AS cache_write_5m_tokens,
         coalesce(claims.cache_write_1h_tokens, 0) AS cache_write_1h_tokens,
         coalesce(claims.claims, 0)::INTEGER AS claims
-    FROM manifest
-    LEFT JOIN (FROM claims WHERE nth = 1) AS claims USING (custom_id)
-    LEFT JOIN misfits USING (custom_id)
+    FROM (FROM claims WHERE nth = 1) AS claims
+    RIGHT JOIN (SELECT custom_id FROM manifest) AS manifest USING (custom_id)
+    LEFT JOIN misfits ON misfits.custom_id = manifest.custom_id
 )
 SELECT joined.* EXCLUDE (type, error_code, fits_schema), classes.class, classes.billed, prices.version AS price_version,
     (CASE WHEN classes.billed THEN input_tokens * prices.input_usd + output_tokens * prices.output_usd

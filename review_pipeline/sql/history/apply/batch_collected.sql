@@ -7,6 +7,20 @@ SELECT custom_id, $batch_id, class, billed, stop_reason, error_type, error_messa
     cache_write_5m_tokens, cache_write_1h_tokens, cost_usd, sync_cost_usd, price_version, claims, $collected_at
 FROM read_parquet($outcomes);
 
+-- Newer versions of files, of which this batch brought the last answer that was missing. (Before `seen`, which needs the memory.)
+CREATE OR REPLACE TEMP TABLE versions AS
+WITH newer_versions AS (SELECT custom_id AS root, path, blob, line_keys FROM requests WHERE line_keys IS NOT NULL),
+touched AS (
+    SELECT DISTINCT root FROM requests SEMI JOIN newer_versions USING (root)
+    WHERE custom_id IN (SELECT custom_id FROM read_parquet($outcomes) WHERE class = 'ok')
+),
+reviewed AS (
+    SELECT leaf.root FROM requests AS leaf SEMI JOIN touched USING (root) LEFT JOIN outcomes ON outcomes.custom_id = leaf.custom_id
+    WHERE NOT EXISTS (FROM requests AS newer WHERE newer.parent = leaf.custom_id)
+    GROUP BY leaf.root HAVING bool_and(coalesce(outcomes.class = 'ok', false))
+)
+SELECT path, blob, line_keys FROM newer_versions SEMI JOIN reviewed USING (root);
+
 CREATE OR REPLACE TEMP TABLE doubled AS
 SELECT fingerprint FROM read_parquet($findings) GROUP BY fingerprint HAVING count(*) > 1;
 
@@ -55,15 +69,6 @@ FROM seen WHERE event = 'opened';
 
 -- Absence is not a fix. A finding ends only where a whole newer version of its file was reviewed and its code is no longer there.
 CREATE OR REPLACE TEMP TABLE ended AS
-WITH touched AS (
-    SELECT DISTINCT root FROM requests WHERE custom_id IN (SELECT custom_id FROM read_parquet($outcomes) WHERE class = 'ok')
-),
-reviewed AS (
-    SELECT leaf.root FROM requests AS leaf SEMI JOIN touched USING (root) LEFT JOIN outcomes ON outcomes.custom_id = leaf.custom_id
-    WHERE NOT EXISTS (FROM requests AS newer WHERE newer.parent = leaf.custom_id)
-    GROUP BY leaf.root HAVING bool_and(coalesce(outcomes.class = 'ok', false))
-),
-versions AS (SELECT requests.path, requests.blob, requests.line_keys FROM requests JOIN reviewed ON requests.custom_id = reviewed.root WHERE line_keys IS NOT NULL)
 SELECT findings.fingerprint,
     CASE WHEN findings.anchor = 'unanchored' THEN 'not_verifiable' ELSE 'fixed' END AS event,
     CASE WHEN findings.anchor = 'unanchored' THEN 'the file changed and the finding had no verified line'

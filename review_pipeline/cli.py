@@ -74,7 +74,8 @@ def audit(
         out.print("Nothing to submit: no file changed since it was last answered.")
     for submission in pipeline.sender.send_due(cell) if pipeline.ledger.submissions(cell=cell) else ():
         out.print(
-            f"  batch {submission.batch_id}: {submission.requests} requests, {submission.state.value}", highlight=False
+            f"  batch {submission.batch_id or '(in doubt)'}: {submission.requests} requests, {submission.state.value}",
+            highlight=False,
         )
     if wait:
         _collect_until_done(pipeline, cell)
@@ -85,14 +86,18 @@ def audit(
 def collect(wait: Annotated[bool, typer.Option(help="Poll until nothing is open.")] = False) -> None:
     """Poll open batches, collect what has ended, send again what failed, bring the history up to date."""
     pipeline = Pipeline.from_environment()
-    _collect_until_done(pipeline, None) if wait else _collect_once(pipeline, None)
-    _publish(pipeline)
+    try:
+        _collect_until_done(pipeline, None) if wait else _collect_once(pipeline, None)
+    finally:
+        _publish(pipeline)  # what was collected is shown, also if another cell could not go on
 
 
 def _collect_until_done(pipeline: Pipeline, cell: Cell | None) -> None:
     pause = pipeline.settings.config.batches.poll_seconds
     with out.status("waiting for batches (at most 24 h; Ctrl-C loses nothing)") as status:
         while open_ := _collect_once(pipeline, cell):
+            if all(submission.state is State.INTENDED for submission in open_):
+                pipeline.sender.refuse_while_paused()
             oldest = min(submission.created_at or submission.planned_at for submission in open_)
             status.update(f"{len(open_)} batch(es) open, the oldest for {str(utc_now() - oldest).split('.')[0]}")
             time.sleep(min(pause, 5) if pipeline.settings.is_offline else pause)
@@ -101,25 +106,33 @@ def _collect_until_done(pipeline: Pipeline, cell: Cell | None) -> None:
 def _collect_once(pipeline: Pipeline, only: Cell | None) -> tuple[Submission, ...]:
     """One look around; returns the submissions that are still open."""
     from review_pipeline.workflows.open_work import look_around
-    from review_pipeline.workflows.resubmission import plan_resubmission
 
     work = look_around(pipeline.ledger, lambda: pipeline.sender, utc_now)
     for name, trouble in work.troubled:
         err.print(f"[yellow]{escape(name)}[/]: {escape(trouble)}")
     for cell in work.to_collect:
-        for submission, collected in pipeline.collector.collect_cell(cell):
-            found = sum(collected.anchors.values())
-            out.print(
-                f"  {submission.batch_id}: {collected.requests} results, {len(collected.failed)} failed, {found} findings",
-                highlight=False,
-            )
-        plan_resubmission(
-            cell, pipeline.ledger, pipeline.spool, limits=pipeline.limits, most_output_tokens=pipeline.most_output_tokens, nonce=nonce(), clock=utc_now
-        )  # fmt: skip
-        pipeline.sender.send_due(cell)
-    return pipeline.ledger.submissions(
-        cell=only, states=(State.INTENDED, State.SENDING, State.IN_PROGRESS, State.ENDED)
-    )
+        _collect_cell(pipeline, cell)
+    for cell in work.to_submit:
+        if pipeline.ledger.submissions(
+            cell=cell
+        ):  # one that was only asked for is planned by `audit`, or by the sensor
+            pipeline.sender.send_due(cell)
+    states = (State.INTENDED, State.SENDING, State.IN_PROGRESS, State.ENDED)
+    return pipeline.ledger.submissions(cell=only, states=states)
+
+
+def _collect_cell(pipeline: Pipeline, cell: Cell) -> None:
+    from review_pipeline.workflows.resubmission import plan_resubmission
+
+    for submission, collected in pipeline.collector.collect_cell(cell):
+        counts = (
+            f"{collected.requests} results, {len(collected.failed)} failed, {sum(collected.anchors.values())} findings"
+        )
+        out.print(f"  {submission.batch_id}: {counts}", highlight=False)
+    plan_resubmission(
+        cell, pipeline.ledger, pipeline.spool, limits=pipeline.limits, most_output_tokens=pipeline.most_output_tokens, nonce=nonce(), clock=utc_now
+    )  # fmt: skip
+    pipeline.sender.send_due(cell)
 
 
 def _publish(pipeline: Pipeline) -> None:

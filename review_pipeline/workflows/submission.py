@@ -34,7 +34,7 @@ class Sender:
         for submission in self.ledger.submissions(cell=cell, states=(State.SENDING,)):
             self.reconcile(submission)
         for submission in self.ledger.submissions(cell=cell, states=(State.INTENDED,)):
-            self._refuse_while_paused()
+            self.refuse_while_paused()
             self._send(submission)
         return self.ledger.submissions(cell=cell)
 
@@ -111,7 +111,7 @@ class Sender:
                 f"submission {submission_id} is in doubt: {doubt}. It is looked for at every sensor tick and not sent again before that is settled."
             ) from doubt
 
-    def _refuse_while_paused(self) -> None:
+    def refuse_while_paused(self) -> None:
         for scope, reason, since in self.ledger.pauses():
             raise Refused(
                 f"submissions ({scope}) are paused since {since}: {reason}. Settle that, then run: review-pipeline resume"

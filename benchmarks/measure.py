@@ -1,0 +1,180 @@
+"""Each benchmark: what is alternated with what, what must hold of the outcome, and the ratio against its limit."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.child import Measured, measured
+from benchmarks.server import serving
+from benchmarks.table import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TWENTY_TIMES = 20.0
+TWICE = 2.0
+RESULTS_PEAK_MB = 700.0
+SENDING_PEAK_MB = 250.0
+LOAD_SECONDS = 1.5
+TICK_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One run of a benchmark: an empty folder, and whether it is only a smoke run."""
+
+    folder: Path
+    small: bool
+
+    def size(self, full: int, small: int) -> int:
+        return small if self.small else full
+
+    def rounds(self, full: int) -> range:
+        return range(1 if self.small else full)
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """A folder for one measured process; gone at once, or ten of them would fill the disk."""
+        folder = tempfile.mkdtemp(dir=self.folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+
+def results_to_findings(bench: Bench) -> list[Row]:
+    home = str(bench.folder)
+    written = measured("results_to_findings:prepare", home, bench.size(100_000, 2_000)).facts
+    ours, bare, sdk = [], [], []
+    with serving(bench.folder) as url:
+        for number in bench.rounds(3):
+            with bench.scratch() as scratch:
+                bare.append(measured("results_to_findings:bare_query", home, scratch))
+            with bench.scratch() as scratch:
+                ours.append(measured("results_to_findings:ours", home, url, scratch))
+            if number == 0:
+                with bench.scratch() as scratch:
+                    sdk.append(measured("results_to_findings:sdk_row_by_row", url, scratch))
+    for run in ours:
+        got = run.facts
+        assert got["complete"], got
+        assert got["requests"] == got["outcomes"] == written["results"], (got, written)
+        assert got["failed"] == written["results"] - written["succeeded"], (got, written)
+        assert got["exact"] == written["claims"] - written["moved"], (got, written)
+        assert got.get("moved", 0) == written["moved"], (got, written)
+        assert got["findings"] == written["findings"], (got, written)
+    assert all(run.facts["claims"] == written["claims"] for run in bare)
+    assert all(run.facts["results"] == written["slice_results"] for run in sdk)
+    return _results_rows(written["results"], ours, bare, sdk)
+
+
+def _results_rows(results: int, ours: list[Measured], bare: list[Measured], sdk: list[Measured]) -> list[Row]:
+    peak = max(run.peak_mb for run in ours)
+    our_rate = results / median(run.seconds for run in ours)
+    sdk_rate = median(run.facts["results"] / run.seconds for run in sdk)
+    steps = {
+        name: median(run.facts[f"{name}_us"] for run in ours) / 1e6 for name in ("download", "check", "read", "apply")
+    }
+    made = [(run.facts["read_us"] + run.facts["apply_us"]) / 1e6 for run in ours]
+    # Of each pair, which ran one after the other: what else the machine does changes from minute to minute.
+    share = median(mine / query.seconds for mine, query in zip(made, bare, strict=True))
+    told = " + ".join(f"{name} {seconds:.1f}" for name, seconds in steps.items())
+    return [
+        Row(
+            "results_to_findings: download to findings", f"SDK iterator + executemany: {sdk_rate:,.0f} results/s", f"{our_rate:,.0f} results/s",
+            f"{our_rate / sdk_rate:.0f}x", f">= {TWENTY_TIMES:.0f}x", peak, our_rate / sdk_rate >= TWENTY_TIMES,
+        ),
+        Row(
+            "results_to_findings: read + apply", f"bare DuckDB query: {median(run.seconds for run in bare):.1f} s",
+            f"{median(made):.1f} s ({told})", f"{share:.2f}x", f"<= {TWICE:.1f}x", peak, share <= TWICE,
+        ),
+        Row(
+            "results_to_findings: memory", f"SDK, a twentieth: {max(run.peak_mb for run in sdk):,.0f} MB", f"{peak:,.0f} MB", "-",
+            f"< {RESULTS_PEAK_MB:.0f} MB", peak, peak < RESULTS_PEAK_MB,
+        ),
+    ]  # fmt: skip
+
+
+def plan_and_send(bench: Bench) -> list[Row]:
+    files = bench.size(100_000, 500)
+    with serving(bench.folder) as url:
+        with bench.scratch() as scratch:
+            ours = measured("plan_and_send:ours", url, scratch, files)
+        sdk = measured("plan_and_send:sdk_list", url, files)
+    assert ours.facts["requests"] == sdk.facts["requests"] == files
+    assert ours.facts["received_bytes"] == ours.facts["body_bytes"]
+    return [
+        Row(
+            f"plan_and_send: {files:,} requests, {ours.facts['body_bytes'] / 1e6:.0f} MB", f"SDK create(list): {sdk.peak_mb:,.0f} MB, {sdk.seconds:.0f} s",
+            f"{ours.peak_mb:,.0f} MB, {ours.seconds:.0f} s", f"{ours.peak_mb / sdk.peak_mb:.2f}x", f"< {SENDING_PEAK_MB:.0f} MB", ours.peak_mb,
+            ours.peak_mb < SENDING_PEAK_MB,
+        )
+    ]  # fmt: skip
+
+
+def incremental(bench: Bench) -> list[Row]:
+    files = bench.size(5_000, 300)
+    with bench.scratch() as scratch:
+        facts = (run := measured("incremental:two_audits", scratch, files)).facts
+    ratio = facts["second_requests"] / facts["first_requests"]
+    assert facts["first_requests"] == files
+    assert facts["second_requests"] == files // 100, facts
+    return [
+        Row(
+            f"incremental: {files:,} files, 1% changed", f"first audit: {facts['first_requests']:,} requests, {facts['first_bytes'] / 1e6:.1f} MB",
+            f"second: {facts['second_requests']:,} requests, {facts['second_bytes'] / 1e6:.2f} MB",
+            f"{ratio:.3f}x ({facts['second_bytes'] / facts['first_bytes']:.3f}x bytes)", "<= 0.010x", run.peak_mb, ratio <= 0.01,
+        )
+    ]  # fmt: skip
+
+
+def quiet_tick(bench: Bench) -> list[Row]:
+    runs: dict[str, list[Measured]] = {"empty": [], "year": []}
+    submissions, requests = bench.size(2_000, 40), bench.size(200_000, 400)
+    for _ in bench.rounds(3):
+        for name, rows in (("empty", (0, 0)), ("year", (submissions, requests))):
+            with bench.scratch() as scratch:
+                runs[name].append(measured("quiet_tick:quiet", scratch, *rows))
+    assert all(run.facts["submissions"] == submissions for run in runs["year"])
+    with bench.scratch() as scratch:
+        asking = measured("quiet_tick:with_open_batches", scratch)
+    empty, year = (median(run.seconds for run in runs[name]) for name in ("empty", "year"))
+    peak = max(run.peak_mb for run in runs["year"])
+    return [
+        Row(
+            f"quiet_tick: {submissions:,} submissions, {requests:,} requests", f"empty ledger: {1e3 * empty:.1f} ms", f"{1e3 * year:.1f} ms",
+            f"{year / empty:.1f}x", f"< {1e3 * TICK_SECONDS:.0f} ms", peak, year < TICK_SECONDS,
+        ),
+        Row(
+            "quiet_tick: 10 batches open", f"empty ledger: {1e3 * empty:.1f} ms", f"{1e3 * asking.seconds:.1f} ms",
+            f"{asking.seconds / empty:.1f}x", "-", None, None,
+        ),
+    ]  # fmt: skip
+
+
+def definitions_load(bench: Bench) -> list[Row]:
+    alone, ours = [], []
+    for _ in bench.rounds(5):
+        alone.append(measured("definitions_load:dagster_alone"))
+        with bench.scratch() as scratch:
+            ours.append(measured("definitions_load:definitions", scratch))
+    base, full = (median(run.seconds for run in runs) for runs in (alone, ours))
+    return [
+        Row(
+            "definitions_load", f"import dagster: {base:.2f} s", f"{full:.2f} s ({full - base:+.2f} s)", f"{full / base:.2f}x",
+            f"<= +{LOAD_SECONDS} s", max(run.peak_mb for run in ours), full - base <= LOAD_SECONDS,
+        )
+    ]  # fmt: skip
+
+
+BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
+    function.__name__: function
+    for function in (results_to_findings, plan_and_send, incremental, quiet_tick, definitions_load)
+}

@@ -54,7 +54,7 @@ def results_to_findings(bench: Bench) -> list[Row]:
     written = measured("results_to_findings:prepare", home, bench.size(100_000, 2_000)).facts
     ours, bare, sdk = [], [], []
     with serving(bench.folder) as url:
-        for number in bench.rounds(3):
+        for number in bench.rounds(5):
             with bench.scratch() as scratch:
                 bare.append(measured("results_to_findings:bare_query", home, scratch))
             with bench.scratch() as scratch:

@@ -93,7 +93,7 @@ def bare_query(home: str, scratch: str) -> Timed:
         SELECT custom_id, unnest(claimed, recursive := true) FROM (
             SELECT custom_id, from_json(result.message.content[1].text::JSON, $shape).findings AS claimed
             FROM read_json($raw, format = 'newline_delimited', columns = {custom_id: 'VARCHAR',
-                result: 'STRUCT(message STRUCT(content STRUCT("text" VARCHAR)[]))'}}))"""
+                result: 'STRUCT(message STRUCT(content STRUCT("text" VARCHAR)[]))'}))"""
     shape = '{"findings":[{"anchor":"VARCHAR","end_line":"INTEGER","category":"VARCHAR","severity":"VARCHAR","confidence":"DOUBLE","issue":"VARCHAR","suggestion":"VARCHAR","evidence":"VARCHAR"}]}'
     started = perf_counter()
     with duckdb.connect(str(Path(scratch) / "bare.duckdb"), config=_settings()) as db:

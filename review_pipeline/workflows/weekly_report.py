@@ -29,7 +29,7 @@ class WeeklyReport:
     files: Mapping[str, int]
     waiting: int
     audits: int
-    days_covered: tuple[date, ...]
+    audit_days: tuple[date, ...]
     first_audit: date | None
 
 
@@ -50,9 +50,18 @@ def write_weekly_report(
 
 
 def covers_week(report: WeeklyReport, week: date, now: datetime) -> tuple[str, ...]:
-    """What the report cannot tell of yet, one sentence each: days without an audit, and files without a result."""
-    missing = tuple(f"no audit on {day}" for day in _days_due(report, week, now) if day not in report.days_covered)
-    return (*missing, f"{report.waiting} file(s) wait for results") if report.waiting else missing
+    """What the report cannot tell of, one sentence each: days without an audit, and files without a whole answer."""
+    missing = tuple(f"no audit on {day}" for day in _days_due(report, week, now) if day not in report.audit_days)
+    unanswered = (
+        (report.waiting, "still wait for results"),
+        (report.files.get("failed", 0), "failed: no answer could be used"),
+        (report.files.get("partly_reviewed", 0), "reviewed only in part"),
+    )
+    return missing + tuple(_files_that(count, what) for count, what in unanswered if count)
+
+
+def _files_that(count: int, what: str) -> str:
+    return f"1 file {what.replace('wait ', 'waits ')}" if count == 1 else f"{count:,} files {what}"
 
 
 def _days_due(report: WeeklyReport, week: date, now: datetime) -> tuple[date, ...]:

@@ -12,7 +12,7 @@ import pytest
 
 from review_pipeline.adapters.analyst import Analyst
 from review_pipeline.ports import Refused, Unavailable
-from review_pipeline.workflows.weekly_report import covers_week, write_weekly_report
+from review_pipeline.workflows.weekly_report import WeeklyReport, covers_week, write_weekly_report
 from review_pipeline_tests.weekly_report.conftest import WEEK, days
 from review_pipeline_tests.weekly_report.history import HistoryOfTest
 
@@ -26,7 +26,7 @@ def test_the_report_lies_under_its_week_and_under_latest(six_weeks: Analyst, tmp
     assert sorted(file.name for file in report.path.parent.iterdir()) == ["latest.html", "weekly-2026-11-16.html"]
     assert (report.open_findings, report.opened, report.fixed, report.audits, report.waiting) == (5, 1, 1, 3, 1)
     assert sum(report.files.values()) == 10
-    assert report.days_covered == (days(6), days(6, 1), days(6, 2))
+    assert report.audit_days == (days(6), days(6, 1), days(6, 2))
 
 
 def test_an_old_week_written_again_does_not_become_the_latest(six_weeks: Analyst, tmp_path: Path) -> None:
@@ -53,13 +53,36 @@ def test_a_folder_that_takes_no_file_is_told_with_its_name(six_weeks: Analyst, t
         write_weekly_report(WEEK, six_weeks, tmp_path / "reports", now=NOW, offline=False)
 
 
-def test_days_without_an_audit_and_waiting_files_are_not_covered(six_weeks: Analyst, tmp_path: Path) -> None:
+UNANSWERED = (
+    "1 file still waits for results",
+    "1 file failed: no answer could be used",
+    "1 file reviewed only in part",
+)
+
+
+def test_days_without_an_audit_and_files_without_an_answer_are_not_covered(six_weeks: Analyst, tmp_path: Path) -> None:
     report = write_weekly_report(WEEK, six_weeks, tmp_path, now=NOW, offline=False)
-    assert covers_week(report, WEEK, NOW) == (
-        *(f"no audit on 2026-11-{day}" for day in (19, 20, 21, 22)),
-        "1 file(s) wait for results",
-    )
-    assert covers_week(report, WEEK, datetime(2026, 11, 18, 9, tzinfo=UTC)) == ("1 file(s) wait for results",)
+    missed = tuple(f"no audit on 2026-11-{day}" for day in (19, 20, 21, 22))
+    assert covers_week(report, WEEK, NOW) == (*missed, *UNANSWERED)
+    assert covers_week(report, WEEK, datetime(2026, 11, 21, tzinfo=UTC)) == (*missed[:2], *UNANSWERED)
+    assert covers_week(report, WEEK, datetime(2026, 11, 18, 9, tzinfo=UTC)) == UNANSWERED
+
+
+@pytest.mark.parametrize(
+    ("waiting", "files", "said"),
+    [
+        (0, {"reviewed": 9, "skipped": 3, "unchanged": 2}, ()),
+        (3, {"waiting": 3}, ("3 files still wait for results",)),
+        (0, {"failed": 1200}, ("1,200 files failed: no answer could be used",)),
+        (0, {"partly_reviewed": 2}, ("2 files reviewed only in part",)),
+    ],
+)
+def test_a_week_is_covered_when_every_day_and_every_file_is(
+    waiting: int, files: dict[str, int], said: tuple[str, ...]
+) -> None:
+    every_day = tuple(days(6, day) for day in range(7))
+    report = WeeklyReport(Path("weekly.html"), "", b"", 0, 0, 0, files, waiting, 7, every_day, days(1))
+    assert covers_week(report, WEEK, NOW) == said
 
 
 def test_days_before_the_first_audit_ever_are_not_missed(history: HistoryOfTest, tmp_path: Path) -> None:

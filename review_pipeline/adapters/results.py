@@ -30,7 +30,7 @@ _BEYOND_ANY_PROMPT = 2**53
 class BatchResults:
     """Reads the results of one batch: every request in exactly one class, every claim with a checked anchor."""
 
-    def __init__(self, prices: PriceTable, memory_limit: str = "400MB") -> None:
+    def __init__(self, prices: PriceTable, memory_limit: str = "350MB") -> None:
         self._prices = prices
         self._memory_limit = memory_limit
 
@@ -182,7 +182,7 @@ def _lines_shown(body: Path, offset: int, size: int) -> tuple[ShownLine, ...]:
 def _write(db: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:
     beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")  # another process may make the same table
     db.execute(
-        f"COPY {table} TO '{str(beside).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 40960)"
+        f"COPY {table} TO '{str(beside).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 20480)"
     )
     beside.replace(path)
 

@@ -21,35 +21,47 @@ reviewed AS (
 )
 SELECT path, blob, line_keys FROM newer_versions SEMI JOIN reviewed USING (root);
 
-CREATE OR REPLACE TEMP TABLE doubled AS
-SELECT fingerprint FROM read_parquet($findings) GROUP BY fingerprint HAVING count(*) > 1;
+-- Several claims about one line and one kind of fault: the worst one speaks, the words of all are kept. Few; the rest is never held in a table.
+CREATE OR REPLACE TEMP TABLE merged AS
+SELECT * EXCLUDE (worst), worst.* FROM (
+    SELECT fingerprint, any_value(path) AS path, any_value(blob) AS blob, min(custom_id) AS custom_id,
+        string_agg(DISTINCT issue, ' ' ORDER BY issue) AS issue, string_agg(DISTINCT suggestion, ' ' ORDER BY suggestion) AS suggestion,
+        any_value(evidence) AS evidence, sum(cost_usd)::DECIMAL(18, 9) AS cost_usd,
+        arg_min({category: category, severity: severity, confidence: confidence, anchor: anchor, start_line: start_line, end_line: end_line},
+            CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 2 ELSE 4 END - confidence) AS worst
+    FROM read_parquet($findings)
+    SEMI JOIN (SELECT fingerprint FROM read_parquet($findings) GROUP BY fingerprint HAVING count(*) > 1) USING (fingerprint)
+    GROUP BY fingerprint
+);
 
--- Several claims about one line and one kind of fault: the worst one speaks, the words of all are kept.
-CREATE OR REPLACE TEMP TABLE seen AS
-WITH incoming AS (
+SET VARIABLE findings = $findings;
+
+CREATE OR REPLACE TEMP VIEW incoming AS
+WITH unlike AS (
     SELECT fingerprint, path, blob, custom_id, category, severity, confidence, issue, suggestion, evidence, anchor, start_line, end_line, cost_usd
-    FROM read_parquet($findings) ANTI JOIN doubled USING (fingerprint)
+    FROM read_parquet(getvariable('findings')) ANTI JOIN merged USING (fingerprint)
     UNION ALL BY NAME
-    SELECT * EXCLUDE (worst), worst.* FROM (
-        SELECT fingerprint, any_value(path) AS path, any_value(blob) AS blob, min(custom_id) AS custom_id,
-            string_agg(DISTINCT issue, ' ' ORDER BY issue) AS issue, string_agg(DISTINCT suggestion, ' ' ORDER BY suggestion) AS suggestion,
-            any_value(evidence) AS evidence, sum(cost_usd)::DECIMAL(18, 9) AS cost_usd,
-            arg_min({category: category, severity: severity, confidence: confidence, anchor: anchor, start_line: start_line, end_line: end_line},
-                CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 2 ELSE 4 END - confidence) AS worst
-        FROM read_parquet($findings) SEMI JOIN doubled USING (fingerprint) GROUP BY fingerprint
-    )
+    FROM merged
 )
+SELECT unlike.*, CASE WHEN confidence >= threshold THEN 'developer' ELSE 'human' END AS route FROM unlike LEFT JOIN thresholds USING (category);
+
+-- What the history knows already.
+CREATE OR REPLACE TEMP TABLE seen AS
 SELECT incoming.*,
     -- Results of an older day may come late: they are counted, and do not overwrite what a newer day said (that it was fixed, too).
     coalesce(newest.event_date <= $audit_date, true) AS is_newest,
-    CASE WHEN findings.fingerprint IS NULL THEN 'opened' WHEN findings.status IN ('fixed', 'not_verifiable') AND is_newest THEN 'reopened' ELSE 'seen' END AS event,
-    CASE WHEN incoming.confidence >= thresholds.threshold THEN 'developer' ELSE 'human' END AS route
-FROM incoming LEFT JOIN findings USING (fingerprint) LEFT JOIN thresholds ON thresholds.category = incoming.category
-LEFT JOIN (
-    SELECT fingerprint, max(event_date) AS event_date FROM finding_events SEMI JOIN read_parquet($findings) USING (fingerprint) GROUP BY fingerprint
-) AS newest USING (fingerprint);
+    CASE WHEN findings.status IN ('fixed', 'not_verifiable') AND is_newest THEN 'reopened' ELSE 'seen' END AS event
+FROM incoming JOIN findings USING (fingerprint)
+LEFT JOIN (SELECT fingerprint, max(event_date) AS event_date FROM finding_events GROUP BY fingerprint) AS newest USING (fingerprint);
 
-INSERT INTO finding_events SELECT fingerprint, event, NULL, $cell, custom_id, $audit_date, $collected_at FROM seen;
+INSERT INTO finding_events
+SELECT fingerprint, coalesce(seen.event, 'opened'), NULL, $cell, incoming.custom_id, $audit_date, $collected_at
+FROM incoming LEFT JOIN (SELECT fingerprint, event FROM seen) AS seen USING (fingerprint);
+
+INSERT INTO findings
+SELECT fingerprint, $repo, path, start_line, end_line, 'RIGHT', category, severity, confidence, issue, suggestion, evidence, anchor, $workload,
+    'audit', $model, $prompt_version, cost_usd, 'open', NULL, $collected_at, route, 'none', blob, $cell, $cell, custom_id, $collected_at, $collected_at
+FROM incoming ANTI JOIN seen USING (fingerprint);
 
 UPDATE findings SET start_line = seen.start_line, end_line = seen.end_line, category = seen.category, severity = seen.severity,
     confidence = seen.confidence, issue = seen.issue, suggestion = seen.suggestion, evidence = seen.evidence, anchor = seen.anchor,
@@ -58,14 +70,9 @@ UPDATE findings SET start_line = seen.start_line, end_line = seen.end_line, cate
     status = CASE WHEN seen.event = 'reopened' THEN 'open' ELSE findings.status END,
     status_reason = CASE WHEN seen.event = 'reopened' THEN 'found again' ELSE findings.status_reason END,
     status_at = CASE WHEN seen.event = 'reopened' THEN $collected_at ELSE findings.status_at END
-FROM seen WHERE seen.event <> 'opened' AND seen.is_newest AND findings.fingerprint = seen.fingerprint;
+FROM seen WHERE seen.is_newest AND findings.fingerprint = seen.fingerprint;
 
 UPDATE findings SET cost_usd = findings.cost_usd + seen.cost_usd FROM seen WHERE NOT seen.is_newest AND findings.fingerprint = seen.fingerprint;
-
-INSERT INTO findings
-SELECT fingerprint, $repo, path, start_line, end_line, 'RIGHT', category, severity, confidence, issue, suggestion, evidence, anchor, $workload,
-    'audit', $model, $prompt_version, cost_usd, 'open', NULL, $collected_at, route, 'none', blob, $cell, $cell, custom_id, $collected_at, $collected_at
-FROM seen WHERE event = 'opened';
 
 -- Absence is not a fix. A finding ends only where a whole newer version of its file was reviewed and its code is no longer there.
 CREATE OR REPLACE TEMP TABLE ended AS

@@ -1,4 +1,4 @@
-"""The outside world on one page: what workflows ask of it, and the three ways in which it says no."""
+"""The outside world on one page: what workflows ask of it, and the ways in which it says no."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ class Unavailable(Exception):
 
 class Refused(Exception):
     """Not until something changes: a key, a setting, a file. What was asked has certainly not happened."""
+
+
+class OutOfCredit(Refused):
+    """Nothing can be paid for until a person has settled it: credit or a spend limit is used up."""
 
 
 class InDoubt(Exception):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from review_pipeline.core.audit import Batch
-from review_pipeline.ports import InDoubt, Refused, Unavailable
+from review_pipeline.core.failures import Outcome, Reply, classify
+from review_pipeline.ports import InDoubt, OutOfCredit, Refused, Unavailable
 
 if TYPE_CHECKING:
     import anthropic
@@ -125,6 +126,8 @@ class AnthropicBatches:
 
     def _explain(self, error: anthropic.APIStatusError, what: str) -> NoReturn:
         said = f"{what}: the API answered {error.status_code} {error.type or ''}: {error.message}"
+        if _is_about_money(error):
+            raise OutOfCredit(said) from error
         match error.status_code:
             case 401 | 403:
                 raise Refused(f"{said}. Check ANTHROPIC_API_KEY and the workspace's permissions.") from error
@@ -143,6 +146,16 @@ def _portions(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while portion := file.read(_PORTION_BYTES):
             yield portion
+
+
+def _is_about_money(error: anthropic.APIStatusError) -> bool:
+    """By the same table as results: such errors come as 400, 402, 403 and 429."""
+    body = error.body if isinstance(error.body, dict) else {}
+    said = body.get("error")
+    details = said.get("details") if isinstance(said, dict) else None
+    code = details.get("error_code") if isinstance(details, dict) else None
+    reply = Reply("errored", error_type=error.type, error_message=error.message, error_code=code)
+    return classify(reply) is Outcome.BILLING
 
 
 def _batch(answer: MessageBatch) -> Batch:

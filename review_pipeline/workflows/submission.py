@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from review_pipeline.core.audit import Batch, Cell, State, Submission
-from review_pipeline.ports import InDoubt, Refused, Unavailable
+from review_pipeline.ports import InDoubt, OutOfCredit, Refused, Unavailable
 
 if TYPE_CHECKING:
     from review_pipeline.ports import Batches, Ledger, Results, Spool
@@ -98,6 +98,8 @@ class Sender:
             batch = self.api.create(self.spool.body(submission.folder))
         except (Unavailable, Refused) as error:
             self.ledger.release(submission.id, str(error))
+            if isinstance(error, OutOfCredit):
+                self.ledger.pause("billing", str(error), self.clock())
             raise
         except InDoubt as error:
             self.ledger.note(submission.id, str(error))

@@ -15,7 +15,7 @@ from anthropic import Anthropic
 
 from review_pipeline.adapters.anthropic_batches import AnthropicBatches
 from review_pipeline.core.audit import Batch, State
-from review_pipeline.ports import InDoubt, Refused, Unavailable
+from review_pipeline.ports import InDoubt, OutOfCredit, Refused, Unavailable
 from review_pipeline.simulator import Simulator
 from review_pipeline_tests.audit.world import PYTHON, World
 
@@ -101,7 +101,7 @@ def test_a_rate_limited_creation_was_turned_away_at_the_door(world: World, retry
     assert world.accepted() == [3]
 
 
-@pytest.mark.parametrize("error", ["credit_balance", "permission", "invalid"])
+@pytest.mark.parametrize("error", ["permission", "invalid"])
 def test_a_refused_creation_says_why_and_goes_out_when_that_is_settled(world: World, error: str) -> None:
     world.script({"on": "create", "effect": "error", "error": error, "times": 1})
     world.plan()
@@ -110,6 +110,22 @@ def test_a_refused_creation_says_why_and_goes_out_when_that_is_settled(world: Wo
     assert state(world) is State.INTENDED
     world.send()
     undisturbed(world)
+
+
+@pytest.mark.parametrize("error", ["credit_balance", "spend_limit", "spend_cap"])
+def test_a_creation_that_cannot_be_paid_pauses_all_until_somebody_resumes(world: World, error: str) -> None:
+    world.script({"on": "create", "effect": "error", "error": error, "times": 1})
+    world.plan()
+    with pytest.raises(OutOfCredit, match="was not accepted: the API answered 4"):
+        world.send()
+    assert [scope for scope, _, _ in world.ledger.pauses()] == ["billing"]
+    with pytest.raises(Refused, match="review-pipeline resume"):
+        world.send()
+    assert (state(world), world.accepted()) == (State.INTENDED, [])
+    world.ledger.resume()
+    world.send()
+    undisturbed(world)
+    assert world.accepted() == [3]
 
 
 def test_a_refused_connection_has_sent_nothing(world: World) -> None:

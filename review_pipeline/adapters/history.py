@@ -152,9 +152,11 @@ class History:
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
+        spill = self._path.with_suffix(".tmp")
+        shutil.rmtree(spill, ignore_errors=True)  # of a killed applier: we hold the lock
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": self._memory_limit,
-            "temp_directory": str(self._path.parent / "tmp"),
+            "temp_directory": str(spill),
             "threads": "2",
             "preserve_insertion_order": "false",
         }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -15,6 +16,8 @@ import orjson
 from filelock import FileLock, Timeout
 
 from review_pipeline.ports import Refused, ResultFiles, Unavailable
+
+_LEFTOVER_SECONDS = 2 * 24 * 3600
 
 
 class Spool:
@@ -31,6 +34,7 @@ class Spool:
         """Fills a folder beside and moves it into place when the block ends well; name must be new."""
         final = self._root / "plans" / name
         beside = final.with_name(name + ".part")
+        self._drop_leftovers()
         try:
             beside.mkdir(parents=True)
         except OSError as error:
@@ -44,6 +48,14 @@ class Spool:
             raise _explained(error, beside) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+    def _drop_leftovers(self) -> None:
+        """What killed processes left unfinished. Nothing that is still being written is so old."""
+        oldest = time.time() - _LEFTOVER_SECONDS
+        for leftover in [*self._root.glob("*/*.part"), *self._root.glob("results/tmp/*")]:
+            with suppress(FileNotFoundError):  # another process sweeps, too
+                if leftover.stat().st_mtime < oldest:
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     def discard(self, folder: str) -> None:
         """A plan that no ledger row names: another process planned the same cell first."""

@@ -151,3 +151,18 @@ def test_a_discarded_plan_is_gone_and_may_be_discarded_twice(spool):
     for _ in range(2):
         spool.discard("plans/p")
     assert names(spool.path("plans")) == []
+
+
+def test_what_killed_processes_left_is_swept_once_nobody_can_still_be_writing_it(spool, tmp_path):
+    results = spool.result_files("plans/a", "batch").raw.parent
+    spilled = results / "tmp" / "duckdb_temp_block.tmp"
+    spilled.parent.mkdir()
+    (results / "old.part").write_text("torn")
+    (results / "young.part").write_text("being written")
+    (results / "old.jsonl").write_text("raw results are kept")
+    spilled.write_text("spilled")
+    for path in (results / "old.part", results / "old.jsonl", spilled):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    with spool.new_plan("next"):
+        pass
+    assert sorted(path.name for path in results.rglob("*") if path.is_file()) == ["old.jsonl", "young.part"]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,7 +74,6 @@ def test_an_index_read_back_is_the_one_that_was_written(tmp_path: Path) -> None:
 
 
 def test_a_body_of_many_megabytes_is_indexed_without_being_held_in_memory(tmp_path: Path) -> None:
-    psutil = pytest.importorskip("psutil")
     body = tmp_path / "body"
     request = json.dumps({"custom_id": "ID", "params": {"messages": [{"content": 'code\\n"' * 400}]}})
     with body.open("w") as file:

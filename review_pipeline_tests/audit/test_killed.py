@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from review_pipeline_tests.audit.world import DAY, GO, PYTHON, World
+from review_pipeline_tests.crashes.killable import trips
 
 Trip = Callable[[World, int], dict[str, Any]]
 NEVER = 0
@@ -20,25 +18,8 @@ NEVER = 0
 @pytest.fixture(scope="module")
 def run() -> Iterator[Trip]:
     """Runs an audit in a process of its own; the second argument is the boundary at which it is killed."""
-    command = [sys.executable, "-m", "review_pipeline_tests.audit.killable"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    ) as runner:
-        assert runner.stdin
-        assert runner.stdout
-
-        def one(world: World, fatal: int) -> dict[str, Any]:
-            assert runner.stdin
-            assert runner.stdout
-            wish = {"environment": world.environment(), "day": DAY.isoformat(), "fatal": fatal}
-            runner.stdin.write(json.dumps(wish) + "\n")
-            runner.stdin.flush()
-            done: dict[str, Any] = json.loads(runner.stdout.readline())
-            assert not done["failed"]
-            return done
-
-        yield one
-        runner.stdin.close()
+    with trips() as run_apart:
+        yield lambda world, fatal: run_apart(world.environment(), DAY, fatal)
 
 
 # Scripts for one file each: one round of failures of three kinds, and a billing problem that pauses everything.

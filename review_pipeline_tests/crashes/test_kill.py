@@ -1,10 +1,9 @@
 """Killed at every step boundary of plan, submit, collect, resubmit, apply and publish, an audit ends as if nothing had happened."""
 
-import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -12,7 +11,10 @@ import pytest
 import yaml
 
 from review_pipeline.simulator import Simulator
+from review_pipeline_tests.crashes.killable import Trip, trips
 
+DAY = date(2026, 11, 18)
+NEVER = 0
 FEWEST_POINTS = 25
 SOURCE = "def read{n}(path):\n    try:\n        return eval(path)\n    except:\n        pass\n"
 
@@ -34,25 +36,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-RunApart = Callable[[dict[str, str], int | None], tuple[bool, int]]
-
-
 @pytest.fixture(scope="module", name="run_apart")
-def trips() -> Iterator[RunApart]:
-    """(was it killed, boundaries passed if not) of one trip; one that fails in any other way fails the test."""
-    command = [sys.executable, "-m", "review_pipeline_tests.crashes.trip"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-
-        def run(environment: dict[str, str], fatal: int | None) -> tuple[bool, int]:
-            print(json.dumps({"environment": environment, "fatal": fatal}), file=process.stdin, flush=True)
-            ended = json.loads(process.stdout.readline())
-            assert not ended["failed"], "the trip failed; its traceback is above"
-            return ended["killed"], ended["passed"]
-
+def runner() -> Iterator[Trip]:
+    with trips() as run:
         yield run
-        process.stdin.close()
 
 
 class Place:
@@ -99,32 +86,31 @@ class Place:
 
 
 def test_an_audit_killed_at_any_boundary_ends_as_if_it_had_not_been(
-    tmp_path: Path, repository: Path, api: Simulator, run_apart: RunApart
+    tmp_path: Path, repository: Path, api: Simulator, run_apart: Trip
 ) -> None:
     calm = Place(tmp_path / "calm", repository, api)
-    _, boundaries = run_apart(calm.environment, None)
+    boundaries = run_apart(calm.environment, DAY, NEVER)["passed"]
     intended, undisturbed = calm.creations(), calm.end_state()
     assert intended == [1, 1, 2]
     assert boundaries >= 2 * FEWEST_POINTS
     failures = []
     for fatal in range(1, boundaries + 1):
         place = Place(tmp_path / str(fatal), repository, api)
-        killed, _ = run_apart(place.environment, fatal)
-        run_apart(place.environment, None)
+        killed = run_apart(place.environment, DAY, fatal)["killed"]
+        run_apart(place.environment, DAY, NEVER)
         if place.creations() != intended or place.end_state() != undisturbed:
             failures.append((fatal, killed, place.creations()))
     assert failures == []
 
 
 def test_an_audit_killed_again_and_again_ends_all_the_same(
-    tmp_path: Path, repository: Path, api: Simulator, run_apart: RunApart
+    tmp_path: Path, repository: Path, api: Simulator, run_apart: Trip
 ) -> None:
     place = Place(tmp_path / "often", repository, api)
     kills = 0
     for fatal in (3, 9, 14, 7, 21, 12, 5, 30, 17, 8, 40, 11, 26, 4, 33, 19):
-        killed, _ = run_apart(place.environment, fatal)
-        kills += killed
-    run_apart(place.environment, None)
+        kills += run_apart(place.environment, DAY, fatal)["killed"]
+    run_apart(place.environment, DAY, NEVER)
     assert kills >= 5
     assert place.creations() == [1, 1, 2]
     assert (place.end_state()[2]) == [("m0.py", "reviewed"), ("m1.py", "reviewed"), ("m2.py", "reviewed")]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,29 @@ def trip(pipeline: Pipeline, day: date) -> None:
 def _is_open(pipeline: Pipeline) -> bool:
     is_collected = [one.state is State.COLLECTED for one in pipeline.ledger.submissions()]
     return not all(is_collected) or bool(pipeline.ledger.unsettled_cells())
+
+
+Trip = Callable[[dict[str, str], date, int], dict[str, Any]]
+
+
+@contextmanager
+def trips() -> Iterator[Trip]:
+    """Runs trips in forks of a process of its own: (environment, day, boundary at which it is killed; 0 is none)."""
+    command = [sys.executable, "-m", "review_pipeline_tests.crashes.killable"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as runner:
+        assert runner.stdin is not None
+        assert runner.stdout is not None
+
+        def run(environment: dict[str, str], day: date, fatal: int) -> dict[str, Any]:
+            order = {"environment": environment, "day": day.isoformat(), "fatal": fatal}
+            print(json.dumps(order), file=runner.stdin, flush=True)
+            ended: dict[str, Any] = json.loads(runner.stdout.readline())
+            assert not ended["failed"], "the trip failed; its traceback is above"
+            return ended
+
+        yield run
+        runner.stdin.close()
 
 
 def run_apart(environment: dict[str, str], day: str, fatal: int) -> dict[str, object]:

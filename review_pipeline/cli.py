@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +21,7 @@ from rich.table import Table
 from review_pipeline.core.audit import Cell, State, Submission
 from review_pipeline.core.routing import Workload, route
 from review_pipeline.ports import InDoubt, Refused, Unavailable
-from review_pipeline.settings import Config
+from review_pipeline.settings import Config, Settings
 from review_pipeline.wiring import Pipeline, nonce, utc_now
 
 app = typer.Typer(
@@ -62,6 +64,8 @@ def audit(
     pipeline = Pipeline.from_environment()
     entry = pipeline.settings.repository(name)
     pipeline.settings.key()  # said before work is put into a plan
+    if pipeline.history.exists():  # a ledger that does not belong to it would send again what was paid for
+        pipeline.history.claim(pipeline.ledger.identity(), pipeline.ledger.last_event())
     cell = pipeline.cell(entry, _day(day))
     with out.status(f"planning {cell}") as status:
         plan = plan_audit(
@@ -151,7 +155,7 @@ def report(
     """Write the weekly quality report and print where it lies."""
     from review_pipeline.workflows.weekly_report import write_weekly_report
 
-    pipeline = Pipeline.from_environment()
+    pipeline = _pipeline_with_history()
     day = _day(week)
     monday = day - timedelta(days=day.weekday())
     written = write_weekly_report(
@@ -165,15 +169,44 @@ def query(
     sql: Annotated[str | None, typer.Argument(help="SQL for DuckDB; without it the views are listed.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the findings history. The same file opens in any DuckDB: duckdb -readonly var/findings.duckdb"""
-    pipeline = Pipeline.from_environment()
+    """Ask the findings history, one statement at a time; COPY (SELECT ...) TO 'file.csv' exports.
+
+    The same file opens in any DuckDB: duckdb -readonly var/findings.duckdb
+    """
+    pipeline = _pipeline_with_history()
     columns, rows = pipeline.analyst.query(
         sql or "SELECT view_name AS view, comment FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
     )
     if as_json:
-        out.print_json(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str))
+        told = [dict(zip(columns, map(_told_in_json, row), strict=True)) for row in rows]
+        out.print_json(json.dumps(told, default=str, allow_nan=False))
         return
     _print_table(columns, rows)
+
+
+def _told_in_json(value: object) -> object:
+    """JSON knows no infinity and no NaN, not in lists and structs either."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case list() | tuple():
+            return [_told_in_json(part) for part in value]
+        case dict():
+            return {str(name): _told_in_json(part) for name, part in value.items()}
+        case _:
+            return value
+
+
+def _pipeline_with_history() -> Pipeline:
+    """Yours; before your first audit the demo's, and it says so."""
+    from review_pipeline.demo import demo_home
+
+    pipeline = Pipeline.from_environment()
+    demo = demo_home().path
+    if pipeline.history.published.exists() or "REVIEW_PIPELINE_HOME" in os.environ or not demo.exists():
+        return pipeline
+    err.print(f"[dim]No audit of your own yet: this is the demo's history ({escape(str(demo))}).[/]", soft_wrap=True)
+    return Pipeline(Settings.read({**os.environ, "REVIEW_PIPELINE_HOME": str(demo), "REVIEW_PIPELINE_OFFLINE": "1"}))
 
 
 def _print_table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:

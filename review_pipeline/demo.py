@@ -188,7 +188,9 @@ def _show(pipeline: Pipeline, cell: Cell, name: str, out: Console) -> None:
     plan = pipeline.ledger.planned(cell)
     assert plan is not None
     out.print(f"\n[bold]{escape(str(cell))}[/] at {plan.revision[:12]}")
-    if not plan.counts.get("submitted"):
+    if not plan.counts:
+        out.print("This commit has no files.")
+    elif not plan.counts.get("submitted"):
         out.print("Nothing was submitted: every file was answered before and has not changed since.")
     _query(
         pipeline,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -36,11 +37,12 @@ def examine() -> tuple[Examined, ...]:
 
 def _all(pipeline: Pipeline) -> Iterator[Examined]:
     settings = pipeline.settings
-    yield Examined(
-        "configuration",
-        "ok",
-        f"{settings.config_path if settings.config_path.exists() else 'defaults'}, home {settings.home}",
-    )
+    if settings.config_path.exists():
+        yield Examined("configuration", "ok", f"{settings.config_path}, home {settings.home}")
+    else:
+        said = f"there is no {settings.config_path}: defaults are used, and {settings.home} for all data. Change to the folder that has one?"
+        yield Examined("configuration", "warn", said)
+    yield _schedule(pipeline)
     yield _asked("API key", lambda: settings.key() and "set")
     yield _asked(
         "API",
@@ -57,11 +59,11 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
         repository = pipeline.repository(entry)
         yield _asked(f"repository {entry.name}", lambda: f"{entry.ref} is {repository.resolve(entry.ref).commit[:12]}")  # noqa: B023
     yield _disk(pipeline)
+    if not pipeline.has_ledger():
+        yield Examined("ledger", "ok", "not there yet; the first audit makes it")
+        return
     yield _asked("ledger", lambda: _ledger(pipeline))
-    yield _asked(
-        "findings history",
-        lambda: f"complete up to event {pipeline.history.applied()} of {pipeline.ledger.last_event()}",
-    )
+    yield _history(pipeline)
     for scope, reason, since in _pauses(pipeline):
         yield Examined(
             f"paused: {scope}", "fail", f"since {since}: {reason}. Settle that, then: review-pipeline resume"
@@ -73,6 +75,32 @@ def _asked(name: str, ask: Callable[[], str]) -> Examined:
         return Examined(name, "ok", ask())
     except (Unavailable, Refused, InDoubt) as error:
         return Examined(name, "fail", str(error))
+
+
+def _schedule(pipeline: Pipeline) -> Examined:
+    from dagster._utils.schedules import is_valid_cron_schedule  # what the code location itself would say
+
+    cron = pipeline.workload.schedule
+    if is_valid_cron_schedule(cron):
+        return Examined("schedule", "ok", cron)
+    return Examined("schedule", "fail", f"{cron!r} is no cron schedule; correct it in {pipeline.settings.config_path}")
+
+
+def _history(pipeline: Pipeline) -> Examined:
+    try:
+        last = pipeline.ledger.last_event()
+        if not pipeline.history.exists():
+            return Examined(
+                "findings history", "warn" if last else "ok", f"not there yet; the ledger has {last} events for it"
+            )
+        pipeline.history.claim(pipeline.ledger.identity(), last)
+        applied = pipeline.history.applied()
+    except (Unavailable, Refused) as error:
+        return Examined("findings history", "fail", str(error))
+    if applied < last:
+        said = f"applied up to event {applied} of {last}; the sensor, or review-pipeline collect, applies the rest"
+        return Examined("findings history", "warn", said)
+    return Examined("findings history", "ok", f"complete up to event {applied}")
 
 
 def _model(pipeline: Pipeline) -> Examined:
@@ -91,6 +119,8 @@ def _disk(pipeline: Pipeline) -> Examined:
     folder = pipeline.home
     while not folder.exists():
         folder = folder.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        return Examined("disk", "fail", f"{folder} is no writable folder. Set REVIEW_PIPELINE_HOME to one.")
     free = shutil.disk_usage(folder).free
     said = f"{free / 1e9:.1f} GB free at {folder}"
     return (

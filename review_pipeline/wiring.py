@@ -63,6 +63,9 @@ class Pipeline:
     def workload(self) -> AuditEntry:
         return self.settings.config.workloads.nightly_quality_audit
 
+    def has_ledger(self) -> bool:
+        return (self.home / "ledger.sqlite").exists()
+
     @cached_property
     def ledger(self) -> AuditLedger:
         from review_pipeline.adapters.ledger import AuditLedger, LedgerDatabase

@@ -43,15 +43,22 @@ class Analyst:
 
         with self._opened() as db:
             try:
-                answer = db.execute(sql)
+                statements = db.extract_statements(sql)
+                if len(statements) != 1:
+                    raise Refused(
+                        f"these are {len(statements)} statements; ask one at a time, all answers would be lost but the last."
+                    )
+                answer = db.execute(statements[0])
                 return tuple(column[0] for column in answer.description or ()), answer.fetchall()
             except duckdb.Error as error:
-                raise Refused(f"DuckDB refused the query: {error}. `review-pipeline query` lists the views.") from error
+                raise Refused(f"DuckDB refused the query: {error}\n`review-pipeline query` lists the views.") from error
 
     @contextmanager
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
+        if self._path.is_symlink() and not self._path.exists():
+            raise Refused(f"{self._path} points to a copy that is gone. Publish it again: review-pipeline collect.")
         if not self._path.exists():
             raise Refused(
                 f"there is no {self._path} yet. It is published after the first audit: make demo, or review-pipeline audit NAME."

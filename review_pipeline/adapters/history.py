@@ -45,6 +45,22 @@ class History:
     def published(self) -> Path:
         return self._published
 
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    def claim(self, ledger: str, last_event: int) -> None:
+        """Ties an empty history to its ledger. Raises Refused if another one filled it, or this one in a newer state."""
+        with self._writer() as db:
+            row = db.execute("SELECT ledger FROM source").fetchone()
+            mark = _applied(db)
+            if (row and row[0] != ledger) or mark > last_event:
+                raise Refused(
+                    f"{self._path} was filled from another ledger, or from this one before it was put back (it holds event {mark}, the ledger ends at "
+                    f"{last_event}). Restore the ledger that belongs to it, or move the whole folder {self._path.parent} away to start anew."
+                )
+            if not row:
+                db.execute("INSERT INTO source VALUES (?)", [ledger])
+
     def applied(self) -> int:
         with self._writer() as db:
             return _applied(db)
@@ -139,7 +155,12 @@ class History:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(
+                f"cannot make the folder {self._path.parent}: {error.strerror}. Set REVIEW_PIPELINE_HOME to a writable folder."
+            ) from error
         try:
             with FileLock(self._path.with_suffix(".lock"), timeout=_LOCK_SECONDS):
                 yield

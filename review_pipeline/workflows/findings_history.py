@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 class FindingsHistory(Protocol):
+    def claim(self, ledger: str, last_event: int) -> None: ...
+
     def applied(self) -> int: ...
 
     def apply(self, events: tuple[Event, ...], now: datetime) -> int: ...
@@ -51,9 +53,17 @@ class Outbox(Protocol):
 
     def record_published(self, seq: int) -> None: ...
 
+    def identity(self) -> str: ...
+
+    def last_event(self) -> int: ...
+
 
 def bring_up_to_date(outbox: Outbox, history: FindingsHistory, clock: Clock) -> Applied:
-    """Applies what is waiting, in order, and publishes a copy; a second call at once finds nothing to apply."""
+    """Applies what is waiting, in order, and publishes a copy; a second call at once finds nothing to apply.
+
+    Raises Refused for the history of another ledger: event numbers alone cannot tell theirs from ours.
+    """
+    history.claim(outbox.identity(), outbox.last_event())
     applied = 0
     mark = history.applied()
     while events := outbox.events(after=mark):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import sqlite3
@@ -157,3 +158,61 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(world: World, 
     assert run("collect").code == 0
     assert sum(world.accepted()) == world.query("SELECT count(*) FROM requests")[0][0]
     assert world.query("SELECT count(*) FROM coverage WHERE state = 'reviewed'") == [(4,)]
+
+
+def test_a_ledger_that_was_put_back_or_begun_anew_is_refused_before_anything_is_paid_again(
+    world: World, run: Run
+) -> None:
+    ledger = world.home / "ledger.sqlite"
+    assert run("audit", "acme").code == 0
+    earlier = ledger.read_bytes()
+    world.api.settle()
+    assert run("collect").code == 0
+    creations, findings = world.accepted(), world.findings()
+    for restored in (None, earlier):
+        for path in world.home.glob("ledger.sqlite*"):
+            path.unlink()
+        if restored is not None:
+            ledger.write_bytes(restored)
+        assert_refused_beforehand(run, "filled from another ledger", str(world.home), "start anew")
+    assert (world.accepted(), world.findings()) == (creations, findings)
+
+
+def test_a_history_begun_anew_is_filled_again(world: World, run: Run) -> None:
+    assert run("audit", "acme").code == 0
+    world.api.settle()
+    assert run("collect").code == 0
+    findings = world.findings()
+    (world.home / "history.duckdb").unlink()
+    assert "not there yet; the ledger has" in run("doctor").out
+    assert run("collect").code == 0
+    assert world.findings() == findings
+
+
+@pytest.mark.parametrize("command", ["doctor", "collect", "audit"])
+def test_a_home_that_is_no_folder_is_told_in_one_sentence(tmp_path: Path, run: Run, command: str) -> None:
+    (tmp_path / "file").write_text("")
+    said = run(command, *(["acme"] if command == "audit" else []), REVIEW_PIPELINE_HOME=str(tmp_path / "file"))
+    assert "Traceback" not in said.out + said.err
+    assert ("REVIEW_PIPELINE_HOME" in said.out + said.err, said.code) == (True, 1)
+
+
+def test_the_doctor_writes_nothing(tmp_path: Path, run: Run) -> None:
+    run("doctor", REVIEW_PIPELINE_HOME=str(tmp_path / "home"))
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_impossible_schedule_is_found_by_the_doctor(world: World, run: Run) -> None:
+    world.config.write_text('{"workloads": {"nightly_quality_audit": {"schedule": "99 1 * * *"}}}')
+    said = run("doctor")
+    assert (said.code, "'99 1 * * *' is no cron schedule" in said.out) == (1, True)
+
+
+def test_a_query_answers_one_statement_and_in_json_that_others_can_read(world: World, run: Run) -> None:
+    assert run("audit", "acme").code == 0
+    assert "2 statements" in run("query", "SELECT 1; SELECT 2").err
+    assert run("query", "SELEC 1").code == 1
+    answer = run("query", "--json", "SELECT 1 / 0 AS none, ['nan'::DOUBLE, 1] AS list, DATE '2026-11-18' AS day")
+    assert json.loads(answer.out) == [{"none": None, "list": [None, 1.0], "day": "2026-11-18"}]
+    (world.home / "findings.duckdb").resolve().unlink()
+    assert "points to a copy that is gone" in run("query", "SELECT 1").err

@@ -86,7 +86,7 @@ class LedgerDatabase:
                 )
             case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
                 return Refused(
-                    f"{self.path} is not a ledger or is damaged: {error.orig}. Restore it from a backup, or move it away to start anew."
+                    f"{self.path} is not a ledger or is damaged: {error.orig}. Restore it from a backup, or move all of {self.path.parent} away to start anew."
                 )
             case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
                 return Refused(

@@ -26,6 +26,10 @@ class OutboxRows(Part):
                 for row in db.execute(text(query), {"after": after, "limit": limit})
             )
 
+    def identity(self) -> str:
+        with self._database.read() as db:
+            return str(db.execute(text("SELECT ledger FROM identity")).scalar_one())
+
     def record_published(self, seq: int) -> None:
         with self._database.write() as db:
             db.execute(text("UPDATE published SET seq = max(seq, :seq)"), {"seq": seq})

@@ -169,8 +169,10 @@ def _step(submission: Submission) -> str:
     again = f" (round {submission.round}: only what failed)" if submission.round else ""
     counts = ", ".join(f"{count} {state}" for state, count in submission.counts.items() if count)
     match submission.state:
-        case State.INTENDED | State.SENDING:
+        case State.INTENDED:
             return f"{submission.requests} requests written down{again}"
+        case State.SENDING:
+            return f"sending {submission.requests} requests{again}"
         case State.IN_PROGRESS:
             return f"batch {submission.batch_id} created: {submission.requests} requests{again}"
         case State.ENDED:

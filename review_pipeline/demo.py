@@ -19,7 +19,7 @@ from rich.table import Column, Table
 
 from review_pipeline.adapters.git import GitRepository
 from review_pipeline.core.audit import Cell, State
-from review_pipeline.offline import OfflineHome, beside_python, dagster_daemon, offline_api, running
+from review_pipeline.offline import OfflineHome, beside_python, dagster_daemon, let_runs_finish, offline_api, running
 from review_pipeline.ports import Refused
 from review_pipeline.settings import Settings
 from review_pipeline.wiring import Pipeline, utc_now
@@ -81,6 +81,8 @@ def _run(home: OfflineHome, repo: Path, out: Console) -> None:
         with dagster_daemon(home, environment) as daemon, out.status("starting the Dagster daemon") as status:
             for line in _Follower(pipeline, cell, home, daemon).follow(status.update):
                 out.print(line, highlight=False, soft_wrap=True)
+            status.update("letting the last run write down how it ended")
+            let_runs_finish(home)
         _show(pipeline, cell, name, out)
 
 

@@ -21,6 +21,8 @@ from review_pipeline.ports import Refused
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
+_RUNS_SECONDS = 90.0  # more than run monitoring needs to see that a run's machine has stopped
+_NEWEST_RUNS = 50
 _PR_SET_PDEATHSIG = 1
 # A made-up key: the offline API takes any.
 _KEY = "offline-made-up-key"
@@ -111,6 +113,20 @@ def dagster_daemon(home: OfflineHome, environment: Mapping[str, str]) -> Iterato
     command = [beside_python("dagster-daemon"), "run", "-w", str(home.workspace)]
     with running(command, environment, home.log) as daemon:
         yield daemon
+
+
+def let_runs_finish(home: OfflineHome) -> None:
+    """What a run made is there before its own success is recorded; stopped in between, it would look failed for ever."""
+    from dagster import DagsterInstance  # 1.7 s, and only needed here
+
+    deadline = time.monotonic() + _RUNS_SECONDS
+    with DagsterInstance.from_config(str(home.dagster)) as instance:
+        while any(not run.is_finished for run in instance.get_runs(limit=_NEWEST_RUNS)):
+            if time.monotonic() > deadline:
+                raise Refused(
+                    f"a run did not end within {_RUNS_SECONDS:.0f} s of its result. Look into {home.log}, then run the same command again; it goes on from here."
+                )
+            time.sleep(0.2)
 
 
 def beside_python(name: str) -> str:

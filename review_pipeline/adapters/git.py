@@ -151,7 +151,7 @@ class GitRepository:
                     capture_output=True,
                     timeout=SHORT_CALL_SECONDS,
                     cwd=os.sep,
-                    env=_environment(),
+                    env=git_environment(),
                     check=False,
                 )
             except subprocess.TimeoutExpired as error:
@@ -167,7 +167,7 @@ class GitRepository:
         with TemporaryFile() as stderr:
             with _spawn_errors_explained():
                 process = subprocess.Popen(
-                    command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, cwd=os.sep, env=_environment()
+                    command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, cwd=os.sep, env=git_environment()
                 )
             try:
                 yield _Running(process, stderr)
@@ -253,7 +253,7 @@ def _records(stdout: IO[bytes]) -> Iterator[bytes]:
         yield from records
 
 
-def _environment() -> dict[str, str]:
+def git_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), **_ENVIRONMENT}
 
 

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
         State,
         Submission,
     )
+    from review_pipeline.core.claude_call import Call
+    from review_pipeline.core.claude_end import Answer, Failed
+    from review_pipeline.core.identity import Prior
+    from review_pipeline.core.pull_request import Commit, Difference
+    from review_pipeline.core.review_record import Call as ReviewCall
+    from review_pipeline.core.review_record import CallEnd, FindingRow, ReviewEnd, ReviewRow
     from review_pipeline.core.selection import TreeEntry
 
 
@@ -58,6 +64,85 @@ class Repository(Protocol):
     def tree(self, commit: str) -> Iterator[TreeEntry]: ...
 
     def read(self, entries: Iterable[TreeEntry]) -> Iterator[tuple[TreeEntry, bytes]]: ...
+
+
+class Changes(Protocol):
+    """One git repository, and what its branches change."""
+
+    def resolve(self, ref: str) -> Revision: ...
+
+    def merge_base(self, base: str, head: str) -> str: ...
+
+    def commits(self, base: str, head: str) -> tuple[Commit, ...]: ...
+
+    def difference(self, old: str, new: str, most_bytes: int) -> tuple[Difference, ...]: ...
+
+    def contents(self, entries: list[TreeEntry]) -> dict[str, bytes]: ...
+
+    def file(self, commit: str, path: str) -> str | None: ...
+
+    def export(self, commit: str, folder: Path) -> int: ...
+
+
+class Reviewing(Protocol):
+    """A program that answers one call, each time as a new instance."""
+
+    def run(self, call: Call, session_id: str, home: Path, folder: Path) -> Answer | Failed: ...
+
+
+class ReviewDesk(Protocol):
+    @property
+    def home(self) -> Path: ...
+
+    @property
+    def empty(self) -> Path: ...
+
+    @property
+    def tree(self) -> Path: ...
+
+    def alone(self, name: str) -> AbstractContextManager[None]: ...
+
+
+class ReviewCalls(Protocol):
+    """Intent, then what came of it."""
+
+    def ask_call(self, call: ReviewCall, now: datetime) -> None: ...
+
+    def end_call(self, session_id: str, end: CallEnd, now: datetime) -> None: ...
+
+    def answered_call(self, review: str, call_key: str) -> CallEnd | None: ...
+
+    def calls(self, review: str) -> tuple[tuple[ReviewCall, CallEnd], ...]: ...
+
+    def spent_usd(self, review: str) -> Decimal: ...
+
+
+class ReviewPlans(Protocol):
+    def record_review_plan(self, review: ReviewRow) -> bool: ...
+
+    def review(self, key: str) -> ReviewRow | None: ...
+
+    def reopen_review(self, key: str) -> None: ...
+
+    def reviewed_patches(self, repo: str, number: str) -> frozenset[str]: ...
+
+    def priors(self, repo: str, number: str) -> tuple[Prior, ...]: ...
+
+    def finding_rows(
+        self, repo: str | None = None, number: str | None = None, finding: str | None = None
+    ) -> tuple[FindingRow, ...]: ...
+
+
+class ReviewEnds(Protocol):
+    def record_review(
+        self, key: str, end: ReviewEnd, findings: Iterable[FindingRow], event: NewEvent, now: datetime
+    ) -> bool: ...
+
+    def triage(self, finding: FindingRow, event: NewEvent, now: datetime) -> None: ...
+
+
+class Reviews(ReviewCalls, ReviewPlans, ReviewEnds, Protocol):
+    """All of the reviews' ledger."""
 
 
 class Batches(Protocol):

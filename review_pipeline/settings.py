@@ -60,7 +60,13 @@ class RepositoryEntry(_Strict):
         tuple[str, ...], Field(description="Only these files (patterns as in .gitignore); empty: all source files")
     ] = ()
     exclude: Annotated[tuple[str, ...], Field(description="Never these files (patterns as in .gitignore)")] = ()
-    criteria: Annotated[str, Field(description="What this team wants looked at, and what not to flag")] = ""
+    criteria: Annotated[
+        str,
+        Field(
+            description="What this team wants looked at, and what not to flag; a section 'Review criteria' in CLAUDE.md comes first"
+        ),
+    ] = ""
+    pull_requests: PullRequestsEntry | None = None
 
     @field_validator("include", "exclude")
     @classmethod
@@ -90,6 +96,41 @@ class AuditEntry(_Strict):
     ] = 120_000
 
 
+class ReviewEntry(_Strict):
+    """Reviews of changes before they are merged, in three passes of `claude -p`."""
+
+    mode: Literal["sync"] = "sync"
+    model: str = "claude-sonnet-5-5"
+    independent_model: Annotated[
+        str | None, Field(description="Reviews what Claude wrote itself; none: the same model, as a fresh instance")
+    ] = None
+    claude_authors: Annotated[
+        tuple[str, ...], Field(description="Names or addresses of authors that are Claude, besides what trailers say")
+    ] = ()
+    budget_usd: Annotated[Decimal, Field(gt=0, description="Of one review; what is left undone then is told")] = (
+        Decimal(5)
+    )
+    call_budget_usd: Annotated[Decimal, Field(gt=0, description="Of one call")] = Decimal(1)
+    limit_seconds: Annotated[float, Field(gt=0, description="Of one call")] = 600
+    attempts: Annotated[int, Field(ge=1, le=5, description="Of one call that may succeed when repeated")] = 2
+    calls_at_once: Annotated[int, Field(ge=1, description="At most; cores and memory may allow fewer")] = 16
+    max_files: Annotated[int, Field(ge=1, description="Of one change; further ones are listed as left out")] = 400
+    max_calls: Annotated[int, Field(ge=1, description="Of the first pass; what is beyond is listed as left out")] = 100
+    unit_characters: Annotated[int, Field(ge=2_000, description="Of code shown in one call of the first pass")] = 14_000
+    max_file_bytes: Annotated[int, Field(ge=1_000)] = 400_000
+    max_diff_bytes: Annotated[int, Field(ge=10_000)] = 64_000_000
+    needs_tools: bool = True
+    blocking: bool = True
+    sla_hours: Annotated[float, Field(gt=0)] = 0.5
+
+
+class PullRequestsEntry(_Strict):
+    """Which branches of a repository on this machine are reviewed when they get a new head."""
+
+    base: Annotated[str, Field(description="The branch they are to be merged into")] = "main"
+    branches: Annotated[tuple[str, ...], Field(description="Patterns of branch names, as in a shell")] = ("*",)
+
+
 class BatchEntry(_Strict):
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 100_000
     max_body_bytes: Annotated[int, Field(ge=10_000, le=250_000_000)] = 250_000_000
@@ -105,6 +146,7 @@ class BatchEntry(_Strict):
 
 class Workloads(_Strict):
     nightly_quality_audit: AuditEntry = AuditEntry()
+    pull_request_review: ReviewEntry = ReviewEntry()
 
 
 class Config(_Strict):
@@ -137,10 +179,17 @@ class Config(_Strict):
         faults = [routing.refusal(declared("nightly_quality_audit", audit))]
         own_prices: tuple[PriceEntry, ...] | None = info.data.get("prices")  # None: they have faults of their own
         models = () if own_prices is None else _price_table(own_prices).models()
-        if models and audit.model not in models:
-            faults.append(
-                f"workload 'nightly_quality_audit': unknown model {audit.model!r}; prices are known for {', '.join(models)}. Add it under 'prices', with its price."
-            )
+        review = workloads.pull_request_review
+        used = {
+            "nightly_quality_audit": (audit.model,),
+            "pull_request_review": (review.model, *filter(None, [review.independent_model])),
+        }
+        faults += [
+            f"workload {name!r}: unknown model {model!r}; prices are known for {', '.join(models)}. Add it under 'prices', with its price."
+            for name, of_workload in used.items()
+            for model in of_workload
+            if models and model not in models
+        ]
         if told := [fault for fault in faults if fault]:
             raise ValueError("; ".join(told))
         return workloads
@@ -158,6 +207,10 @@ def _price_table(own: tuple[PriceEntry, ...]) -> PriceTable:
 
 def declared(name: str, entry: AuditEntry) -> routing.Workload:
     return routing.Workload(name, entry.needs_tools, entry.blocking, entry.sla_hours, entry.submit_every_hours)
+
+
+def review_selection(repository: RepositoryEntry, review: ReviewEntry) -> SelectionRules:
+    return SelectionRules(repository.include, repository.exclude, review.max_file_bytes)
 
 
 def shipped_prices() -> tuple[Price, ...]:
@@ -178,6 +231,7 @@ class Settings:
     config: Config
     base_url: str | None
     is_offline: bool
+    claude_binary: str | None = None
     api_key: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -190,14 +244,15 @@ class Settings:
             config=read_config(config_path, must_exist=bool(environment.get("REVIEW_PIPELINE_CONFIG"))),
             base_url=environment.get("ANTHROPIC_BASE_URL") or None,
             is_offline=environment.get("REVIEW_PIPELINE_OFFLINE") == "1",
+            claude_binary=environment.get("CLAUDE_BINARY") or None,
             api_key=environment.get("ANTHROPIC_API_KEY") or None,
         )
 
     def key(self) -> str:
         if self.api_key is None:
             raise Refused(
-                "ANTHROPIC_API_KEY is not set, so nothing can be sent to the Message Batches API. "
-                "Set it in the environment of the Dagster daemon, or try everything without a key: make demo."
+                "ANTHROPIC_API_KEY is not set, so nothing can be sent to the API. Set it in the environment (for Dagster: of its daemon), "
+                "or try without a key: make demo, or review-pipeline review --offline."
             )
         return self.api_key
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from datetime import UTC, date, datetime, timedelta
@@ -10,25 +11,33 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from review_pipeline.core import routing
+from review_pipeline.core import criteria, routing
 from review_pipeline.core.audit import Audit, Cell
 from review_pipeline.core.finding import Category
 from review_pipeline.core.planning import Limits
 from review_pipeline.core.prompt import FINDINGS_SCHEMA, Prompt, with_criteria
-from review_pipeline.settings import AuditEntry, RepositoryEntry, Settings, declared, selection_rules
+from review_pipeline.settings import AuditEntry, RepositoryEntry, Settings, declared, review_selection, selection_rules
 
 if TYPE_CHECKING:
     from review_pipeline.adapters.analyst import Analyst
     from review_pipeline.adapters.anthropic_batches import AnthropicBatches
+    from review_pipeline.adapters.claude_cli import ClaudeCli
+    from review_pipeline.adapters.desk import Desks
     from review_pipeline.adapters.git import GitRepository
+    from review_pipeline.adapters.git_change import GitChanges
     from review_pipeline.adapters.history import History
     from review_pipeline.adapters.ledger import AuditLedger
     from review_pipeline.adapters.results import BatchResults
     from review_pipeline.adapters.spool import Spool
+    from review_pipeline.core.review_record import ReviewRow
+    from review_pipeline.core.review_rules import ReviewRules
+    from review_pipeline.report.review import ReviewPage
     from review_pipeline.workflows.collection import Collector
+    from review_pipeline.workflows.review import Review
     from review_pipeline.workflows.submission import Sender
 
 WORKLOAD = "nightly_quality_audit"
+_PLENTY_BYTES = 4_000_000_000  # where the system does not tell how much memory is free
 _AUDIT_NAME = re.compile(r"^(nightly|adhoc\d+)-")  # an audit's name: when it is asked, and of which repository
 _PROMPTS = files("review_pipeline") / "prompts"
 
@@ -39,6 +48,19 @@ def utc_now() -> datetime:
 
 def nonce() -> str:
     return secrets.token_hex(5)
+
+
+def default_criteria() -> str:
+    return (_PROMPTS / "criteria.md").read_text(encoding="utf-8").strip()
+
+
+def _free_bytes() -> int:
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return _PLENTY_BYTES
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else _PLENTY_BYTES
 
 
 class Pipeline:
@@ -130,6 +152,70 @@ class Pipeline:
         from review_pipeline.adapters.git import GitRepository
 
         return GitRepository(self.settings.repository_path(entry))
+
+    def changes(self, path: Path) -> GitChanges:
+        from review_pipeline.adapters.git_change import GitChanges
+
+        return GitChanges(path)
+
+    @cached_property
+    def claude(self) -> ClaudeCli:
+        from review_pipeline.adapters.claude_cli import ClaudeCli, find_claude
+
+        return ClaudeCli(find_claude(self.settings.claude_binary), self.settings.key(), self.settings.base_url)
+
+    @cached_property
+    def desks(self) -> Desks:
+        from review_pipeline.adapters.desk import Desks
+
+        return Desks(self.home / "desks")
+
+    def review(self, entry: RepositoryEntry, base_ref: str) -> Review:
+        """Reviews of one repository, by the criteria that its base holds."""
+        from review_pipeline.workflows.pull_request import Planner
+        from review_pipeline.workflows.review import Review
+
+        changes = self.changes(self.settings.repository_path(entry))
+        rules = self.review_rules(entry, self.base_criteria(changes, base_ref))
+        return Review(
+            changes, self.ledger, self.claude, Planner(changes, self.ledger, rules, utc_now), self.desks.open, self.calls_at_once, utc_now
+        )  # fmt: skip
+
+    def page(self, row: ReviewRow) -> ReviewPage:
+        from review_pipeline.report.review import ReviewPage
+
+        ledger, target = self.ledger, row.target
+        found = ledger.finding_rows(target.repo, target.number)
+        return ReviewPage(row, ledger.review_files(row.key), found, ledger.calls(row.key), self.settings.is_offline)
+
+    def base_criteria(self, changes: GitChanges, base_ref: str) -> str:
+        text = changes.file(changes.resolve(base_ref).commit, "CLAUDE.md")
+        return criteria.section(text) if text else ""
+
+    def review_rules(self, entry: RepositoryEntry, base_criteria: str) -> ReviewRules:
+        from review_pipeline.core.review_rules import Prompts, ReviewRules
+
+        review = self.settings.config.workloads.pull_request_review
+        wanted = base_criteria or entry.criteria or default_criteria()
+        texts = {
+            name: (_PROMPTS / f"pull_request_{name}.md").read_text(encoding="utf-8") for name in ("file", "across", "summary")
+        }  # fmt: skip
+        return ReviewRules(
+            model=review.model, independent_model=review.independent_model, claude_authors=review.claude_authors,
+            budget_usd=review.budget_usd, call_budget_usd=review.call_budget_usd, limit_seconds=review.limit_seconds,
+            attempts=review.attempts, max_files=review.max_files, max_calls=review.max_calls, unit_characters=review.unit_characters,
+            max_diff_bytes=review.max_diff_bytes, selection=review_selection(entry, review),
+            thresholds={category: self.settings.config.threshold(category) for category in Category},
+            prompts=Prompts(with_criteria(texts["file"], wanted), texts["across"], texts["summary"]),
+        )  # fmt: skip
+
+    @property
+    def calls_at_once(self) -> int:
+        """From cores and free memory: each process takes 316 MB before the model has said a word."""
+        from review_pipeline.core.claude_call import calls_at_once
+
+        limit = self.settings.config.workloads.pull_request_review.calls_at_once
+        return calls_at_once(os.cpu_count() or 1, _free_bytes(), limit)
 
     def audit(self, entry: RepositoryEntry) -> Audit:
         instructions = (_PROMPTS / f"{WORKLOAD}.md").read_text(encoding="utf-8")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from review_pipeline.adapters.ledger.outbox import OutboxRows
 from review_pipeline.adapters.ledger.outcomes import OutcomeRows
 from review_pipeline.adapters.ledger.plans import PlanRows
+from review_pipeline.adapters.ledger.reviews import ReviewRows
 from review_pipeline.adapters.ledger.submissions import SubmissionRows
 
 
-class AuditLedger(PlanRows, SubmissionRows, OutcomeRows, OutboxRows):
-    """Implements the port Ledger."""
+class AuditLedger(PlanRows, SubmissionRows, OutcomeRows, OutboxRows, ReviewRows):
+    """Implements the ports Ledger and Reviews."""

@@ -1,4 +1,5 @@
-"""The command line: the same workflows as in Dagster, for people and scripts. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 try again later."""
+"""The command line: the same workflows as in Dagster, for people and scripts. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 try again later;
+`review` also: 4 findings, 5 incomplete."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from review_pipeline import cli_review
 from review_pipeline.core.audit import Cell, State, Submission
 from review_pipeline.core.routing import Workload, route
 from review_pipeline.ports import InDoubt, Refused, Unavailable
@@ -35,6 +37,11 @@ app = typer.Typer(
 # Into a pipe or a file rich would fold everything to 80 columns.
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+
+app.command("review")(cli_review.review)
+app.command("criteria")(cli_review.criteria)
+app.command("workflow")(cli_review.workflow)
+app.add_typer(cli_review.triage, name="triage")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 RepoName = Annotated[str, typer.Argument(help="A repository's name in review_pipeline.yaml.")]

@@ -68,7 +68,8 @@ def _object(schema: Schema, material: _Material, depth: int) -> dict[str, Any]:
         if not (name in required or holds_findings) or depth > _MAX_DEPTH:
             continue
         if name in ("summary", "overview") and _type_of(_resolved(part, root)) == "string":
-            filled[name] = f"{len(material.findings)} findings ({NOTICE})."
+            count = len(material.findings) or len(listed_objects(material.prompt, "id"))
+            filled[name] = f"{count} findings ({NOTICE})."
         else:
             filled[name] = _instance(part, material, depth + 1)
     return filled

@@ -14,32 +14,25 @@ from review_pipeline.defs.jobs import (
     submit_audit,
     weekly_report,
 )
+from review_pipeline.defs.new_heads import new_heads
 from review_pipeline.defs.open_batches import open_batches
+from review_pipeline.defs.preload import PRELOAD
+from review_pipeline.defs.pull_request import pull_request_reviews, review_pull_request
 from review_pipeline.defs.weekly_report import weekly_quality_report
 from review_pipeline.wiring import Pipeline
 
-# What a forked step would otherwise import by itself: a step costs 0.3 CPU-seconds with this list, 2 without.
-# Python skips unknown names in silence, so a test imports each of them.
-PRELOAD = [
-    "dagster._cli",
-    "dagster._core.storage.event_log.sqlite",
-    "dagster._core.storage.runs",
-    "dagster._core.storage.schedules",
-    "dagster._core.storage.sqlite_storage",
-    "dagster._core.storage.local_compute_log_manager",
-    "dagster._core.storage.root",
-    "dagster._core.launcher.default_run_launcher",
-    "dagster._core.run_coordinator.queued_run_coordinator",
-    "dagster._core.storage.fs_io_manager",
-    "dagster._core.execution.plan.execute_step",
-    "sqlalchemy.dialects.sqlite",
-]
-
 defs = dg.Definitions(
-    assets=[batch_submissions, batch_results, failure_resubmissions, findings_history, weekly_quality_report],
-    jobs=[submit_audit, collect_batches, refresh_history, weekly_report],
+    assets=[
+        batch_submissions,
+        batch_results,
+        failure_resubmissions,
+        findings_history,
+        weekly_quality_report,
+        pull_request_reviews,
+    ],
+    jobs=[submit_audit, collect_batches, refresh_history, weekly_report, review_pull_request],
     schedules=[nightly_schedule(Pipeline.from_environment().workload.schedule), monday_report],
-    sensors=[open_batches],
+    sensors=[open_batches, new_heads],
     executor=dg.multiprocess_executor.configured(
         {"max_concurrent": 4, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}
     ),

@@ -19,6 +19,7 @@ from rich.table import Column, Table
 
 from review_pipeline.adapters.git import GitRepository
 from review_pipeline.core.audit import Cell, State
+from review_pipeline.example import review_example
 from review_pipeline.offline import OfflineHome, beside_python, dagster_daemon, let_runs_finish, offline_api, running
 from review_pipeline.ports import Refused
 from review_pipeline.settings import Settings
@@ -84,6 +85,8 @@ def _run(home: OfflineHome, repo: Path, out: Console) -> None:
             status.update("letting the last run write down how it ended")
             let_runs_finish(home)
         _show(pipeline, cell, name, out)
+        review_example(pipeline, home.path / "example", out)
+    out.print("next:     [bold]make dev[/] opens the Dagster UI on this data", highlight=False)
 
 
 def _next_cell(pipeline: Pipeline, name: str, commit: str) -> Cell:
@@ -230,7 +233,6 @@ def _show(pipeline: Pipeline, cell: Cell, name: str, out: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    out.print("next:     [bold]make dev[/] opens the Dagster UI on this data", highlight=False)
 
 
 def _query(pipeline: Pipeline, out: Console, title: str, sql: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -100,6 +100,8 @@ class ReviewDesk(Protocol):
     @property
     def tree(self) -> Path: ...
 
+    def lay_out(self, export: Callable[[Path], object]) -> None: ...
+
     def alone(self, name: str) -> AbstractContextManager[None]: ...
 
 
@@ -111,6 +113,8 @@ class ReviewCalls(Protocol):
     def end_call(self, session_id: str, end: CallEnd, now: datetime) -> None: ...
 
     def answered_call(self, review: str, call_key: str) -> CallEnd | None: ...
+
+    def failed_call(self, review: str, call_key: str) -> CallEnd | None: ...
 
     def calls(self, review: str) -> tuple[tuple[ReviewCall, CallEnd], ...]: ...
 

@@ -114,6 +114,7 @@ class ReviewEntry(_Strict):
     limit_seconds: Annotated[float, Field(gt=0, description="Of one call")] = 600
     attempts: Annotated[int, Field(ge=1, le=5, description="Of one call that may succeed when repeated")] = 2
     calls_at_once: Annotated[int, Field(ge=1, description="At most; cores and memory may allow fewer")] = 16
+    settle_seconds: Annotated[float, Field(ge=0, description="A head is reviewed after it has stayed for so long")] = 15
     max_files: Annotated[int, Field(ge=1, description="Of one change; further ones are listed as left out")] = 400
     max_calls: Annotated[int, Field(ge=1, description="Of the first pass; what is beyond is listed as left out")] = 100
     unit_characters: Annotated[int, Field(ge=2_000, description="Of code shown in one call of the first pass")] = 14_000

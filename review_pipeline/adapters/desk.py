@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,17 @@ class Desk:
     @property
     def tree(self) -> Path:
         return self.folder / "tree"
+
+    def lay_out(self, export: Callable[[Path], object]) -> None:
+        """Fills the tree, once; a half-filled one of a killed process is never taken for it."""
+        with self.alone("tree"):
+            if self.tree.exists():
+                return
+            beside = self.tree.with_name("tree.part")
+            _remove(beside)
+            beside.mkdir(parents=True)
+            export(beside)
+            beside.rename(self.tree)
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
@@ -115,6 +126,8 @@ def _end_processes(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
+    if not folder.exists():
+        return
     for place, folders, _ in os.walk(folder):
         for name in folders:
             with suppress(OSError):

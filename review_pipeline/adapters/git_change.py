@@ -125,10 +125,12 @@ class GitChanges(GitRepository):
 
     def _sizes(self, blobs: set[str]) -> dict[str, int]:
         ordered = sorted(blobs)
-        with TemporaryFile() as question, self._started(("cat-file", "--batch-check"), stdin=question.fileno()) as git:
+        with TemporaryFile() as question:
             question.write("".join(f"{blob}\n" for blob in ordered).encode())
-            question.seek(0)
-            answers = git.stdout.read().split(b"\n")
+            question.flush()
+            question.seek(0)  # git shares this position, so nothing may move it once git has started
+            with self._started(("cat-file", "--batch-check"), stdin=question.fileno()) as git:
+                answers = git.stdout.read().split(b"\n")
         found = {}
         for blob, answer in zip(ordered, answers, strict=False):
             name, _, rest = answer.decode("ascii", "replace").partition(" ")

@@ -15,7 +15,7 @@ WRITER_POOL = "findings_writer"
 
 @dg.asset(
     group_name="history",
-    deps=[batch_submissions, batch_results, failure_resubmissions],
+    deps=[batch_submissions, batch_results, failure_resubmissions, dg.AssetKey("pull_request_reviews")],
     pool=WRITER_POOL,
     kinds={"duckdb"},
     check_specs=[

@@ -12,6 +12,7 @@ from review_pipeline.core.audit import PlannedCell, State, Submission
 
 if TYPE_CHECKING:
     from review_pipeline.ports import Collected
+    from review_pipeline.report.review import ReviewPage
     from review_pipeline.workflows.resubmission import Resubmitted
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
@@ -68,6 +69,30 @@ def of_resubmissions(done: Resubmitted, submissions: Sequence[Submission]) -> Me
         "given_up_requests": len(given_up),
         "given_up": dg.MetadataValue.md(table(("request", "why"), given_up[:50])),
         "batches": dg.MetadataValue.md(batchtable(submissions)),
+    }
+
+
+def of_review(page: ReviewPage) -> Metadata:
+    from review_pipeline.report.review import markdown
+
+    review, target = page.review, page.review.target
+    return {
+        "review": dg.MetadataValue.md(markdown(page, most=30_000)),
+        "state": review.state,
+        "repo": target.repo,
+        "number": target.number,
+        "head": target.head,
+        "for_the_author": len(page.open("developer")),
+        "for_a_human": len(page.open("human")),
+        "findings": dg.MetadataValue.md(table(("what", "findings"), sorted(review.counts.items()))),
+        "passes": dg.MetadataValue.md(
+            table(("pass", "calls", "why"), [(p.name, p.calls, p.reason) for p in review.plan])
+        ),
+        "calls": len(page.calls),
+        "input_tokens": sum(end.input_tokens + end.cache_read_tokens + end.cache_write_tokens for _, end in page.calls),
+        "output_tokens": sum(end.output_tokens for _, end in page.calls),
+        "cost_usd": float(page.spent_usd),
+        "missing": "; ".join(review.troubles) or "nothing",
     }
 
 

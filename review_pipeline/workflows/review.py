@@ -42,6 +42,11 @@ class Review:
     def reviewer(self) -> Reviewer:
         return Reviewer(self.claude, self.ledger, self.clock)
 
+    @property
+    def reader(self) -> Reviewer:
+        """Tells what was answered, and asks nothing."""
+        return Reviewer(None, self.ledger, self.clock)
+
     def run(self, target: Target, progress: Progress = silent) -> ReviewRow:
         """Idempotent: a finished review is returned as it is, an unfinished or incomplete one is gone on with."""
         planned = self.planner.plan(target)
@@ -61,7 +66,12 @@ class Review:
         assert row is not None
         return row
 
-    def first_pass(self, planned: Planned, desk: ReviewDesk, progress: Progress = silent) -> PassResult:
+    def first_pass(
+        self, planned: Planned, desk: ReviewDesk, progress: Progress = silent, *, asks: bool = True
+    ) -> PassResult:
+        """asks: False tells again what was answered and what failed, as a later step needs it."""
+        if not asks:
+            return sum((self.reader.review_unit(planned, unit, desk) for unit in planned.units), PassResult())
         waiting = list(planned.units)
         result = PassResult()
         # Instructions long enough for the API's cache are written to it once, before the others read them.
@@ -79,15 +89,16 @@ class Review:
         return result
 
     def second_pass(
-        self, planned: Planned, first: PassResult, desk: ReviewDesk, progress: Progress = silent
+        self, planned: Planned, first: PassResult, desk: ReviewDesk, progress: Progress = silent, *, asks: bool = True
     ) -> list[Across]:
         found = local_findings(planned, first)
+        reviewer = self.reviewer if asks else self.reader
 
         def one(numbered: tuple[int, Any]) -> Across:
             number, portion = numbered
             what = f"{len(portion)} files together"
             progress("across", what, "asked")
-            result, names = self.reviewer.review_across(planned, portion, number, found, desk, self.changes)
+            result, names = reviewer.review_across(planned, portion, number, found, desk, self.changes)
             count = sum(len(answered.answer["findings"]) for answered in result.answers)
             progress("across", what, result.failures[0].said if result.failures else f"{count} findings")
             return result, names

@@ -72,9 +72,12 @@ class PassResult:
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """Runs single calls for a planned review. Safe to use from several threads and processes at once."""
+    """Runs single calls for a planned review. Safe to use from several threads and processes at once.
 
-    claude: Reviewing
+    claude: None asks nothing, and tells the last failure of what has no answer.
+    """
+
+    claude: Reviewing | None
     ledger: ReviewCalls
     clock: Callable[[], datetime]
     pause: Callable[[float], None] = time.sleep
@@ -115,9 +118,8 @@ class Reviewer:
         """The second pass over one portion of outlines, in a folder that holds the files after the change."""
         paths = tuple(outline.source.path for outline in portion)
         names = listed(findings)
-        with desk.alone("tree"):
-            if not desk.tree.exists():
-                changes.export(planned.target.head, desk.tree)
+        if self.claude is not None:
+            desk.lay_out(partial(changes.export, planned.target.head))
         changed = [source.path for source in planned.selected.sources]
         prompt = across_prompt(portion, changed, (as_listed(name, finding) for name, finding in names.items()))
         end = self._ask(
@@ -165,6 +167,10 @@ class Reviewer:
         with desk.alone(f"call-{key[:16]}"):
             if known := self.ledger.answered_call(planned.key, key):
                 return known
+            if self.claude is None:
+                return self.ledger.failed_call(planned.key, key) or CallEnd(
+                    "failed", mishap="not_asked", said="it was not asked"
+                )
             end = CallEnd("failed", mishap="not_asked", said="it was not asked")
             for attempt in range(planned.rules.attempts):
                 left = planned.rules.budget_usd - self.ledger.spent_usd(planned.key)
@@ -186,6 +192,7 @@ class Reviewer:
     def _attempt(
         self, desk: ReviewDesk, row: CallRow, call: Call, fault: Callable[[Mapping[str, Any]], str | None]
     ) -> CallEnd:  # fmt: skip
+        assert self.claude is not None
         asked_at = self.clock()
         self.ledger.ask_call(row, asked_at)  # first the promise,
         folder = desk.tree if call.tools else desk.empty

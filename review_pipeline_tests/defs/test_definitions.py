@@ -29,7 +29,8 @@ def test_the_graph_of_assets_is_the_designed_one(repository: dg.RepositoryDefini
         "batch_submissions": [],
         "batch_results": ["batch_submissions"],
         "failure_resubmissions": ["batch_results"],
-        "findings_history": ["batch_results", "batch_submissions", "failure_resubmissions"],
+        "findings_history": ["batch_results", "batch_submissions", "failure_resubmissions", "pull_request_reviews"],
+        "pull_request_reviews": [],
         "weekly_quality_report": ["batch_results", "findings_history"],
     }
 
@@ -62,12 +63,16 @@ def test_jobs_schedules_and_sensors_are_these(repository: dg.RepositoryDefinitio
         "collect_batches": ["batch_results", "failure_resubmissions", "findings_history"],
         "refresh_history": ["findings_history"],
         "weekly_report": ["weekly_quality_report"],
+        "review_pull_request": [],
     }
     schedules = {
         schedule.name: (schedule.cron_schedule, schedule.default_status.name) for schedule in repository.schedule_defs
     }
     assert schedules == {"nightly_audits": ("0 1 * * *", "STOPPED"), "monday_report": ("0 6 * * 1", "STOPPED")}
-    assert {sensor.name: sensor.default_status.name for sensor in repository.sensor_defs} == {"open_batches": "RUNNING"}
+    assert {sensor.name: sensor.default_status.name for sensor in repository.sensor_defs} == {
+        "open_batches": "RUNNING",
+        "new_heads": "RUNNING",
+    }
 
 
 def test_the_checks_that_stop_the_loop_are_blocking(repository: dg.RepositoryDefinition) -> None:
@@ -93,7 +98,7 @@ def test_the_history_has_its_pool_to_itself(repository: dg.RepositoryDefinition)
 
 
 def test_every_preloaded_name_can_be_imported() -> None:
-    from review_pipeline.definitions import PRELOAD
+    from review_pipeline.defs.preload import PRELOAD
 
     for name in PRELOAD:
         importlib.import_module(name)

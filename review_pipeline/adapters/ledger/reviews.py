@@ -88,6 +88,13 @@ class ReviewRows(Part):
             row = db.execute(text(query), {"review": review, "key": call_key}).mappings().one_or_none()
         return _call_end(row) if row else None
 
+    def failed_call(self, review: str, call_key: str) -> CallEnd | None:
+        """How it went the last time, for a call that was never answered."""
+        query = "SELECT * FROM review_calls WHERE review = :review AND call_key = :key AND state = 'failed' ORDER BY ended_at DESC LIMIT 1"
+        with self._database.read() as db:
+            row = db.execute(text(query), {"review": review, "key": call_key}).mappings().one_or_none()
+        return _call_end(row) if row else None
+
     def calls(self, review: str) -> tuple[tuple[Call, CallEnd], ...]:
         query = "SELECT * FROM review_calls WHERE review = :review ORDER BY asked_at, session_id"
         with self._database.read() as db:

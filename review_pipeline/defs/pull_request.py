@@ -1,0 +1,149 @@
+"""Reviews of changes in Dagster: the passes are ops, and what one of them has paid for the next ones find in the ledger."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from review_pipeline.defs import metadata
+from review_pipeline.defs.failing import told_as_failure
+from review_pipeline.defs.findings_history import WRITER_POOL
+from review_pipeline.defs.preload import PRELOAD
+from review_pipeline.ports import Refused
+from review_pipeline.wiring import Pipeline, utc_now
+from review_pipeline.workflows.findings_history import bring_up_to_date
+from review_pipeline.workflows.pull_request import Planned
+from review_pipeline.workflows.review import Review
+from review_pipeline.workflows.review_end import Concluder, gather
+
+POOL = "claude"
+REVIEWS = dg.AssetKey("pull_request_reviews")
+STEPS_AT_ONCE = 8  # each is a process of 150 MB beside its call's own 316 MB
+
+
+class Change(dg.Config):
+    """A branch of a configured repository, pinned to the head that was seen."""
+
+    repo: str
+    head: str
+    number: str
+    base: str
+
+
+@dg.op(out={"key": dg.Out(str), "units": dg.DynamicOut(str)})
+def plan_review(context: dg.OpExecutionContext, config: Change) -> Iterator[dg.Output[str] | dg.DynamicOutput[str]]:
+    """Reads the change, writes the plan down, and hands out the units of the first pass."""
+    pipeline = Pipeline.from_environment()
+    with told_as_failure():
+        pipeline.desks.sweep()
+        context.instance.event_log_storage.set_concurrency_slots(POOL, pipeline.calls_at_once)
+        entry = pipeline.settings.repository(config.repo)
+        review = pipeline.review(entry, config.base)
+        planned = review.planner.plan(review.planner.target(config.repo, config.base, config.head, config.number))
+        if planned.row.is_finished and planned.row.state in ("incomplete", "failed"):
+            review.ledger.reopen_review(planned.key)
+    for part in planned.row.plan:
+        context.log.info(f"{part.name}: {part.calls} call(s); {part.reason}")
+    yield dg.Output(planned.key, "key")
+    if not planned.row.is_finished or planned.row.state in ("incomplete", "failed"):
+        for unit in planned.units:
+            yield dg.DynamicOutput(f"{planned.key} {unit.name}", mapping_key=f"unit_{unit.name}", output_name="units")
+
+
+@dg.op(pool=POOL)
+def review_files(context: dg.OpExecutionContext, unit: str) -> str:
+    """One unit alone. A call that fails is kept as a failure of its files; the other units go on."""
+    key, name = unit.split(" ")
+    review, planned = _planned(key)
+    with told_as_failure(), review.open_desk(key) as desk:
+        wanted = next(one for one in planned.units if one.name == name)
+        result = review.reviewer.review_unit(planned, wanted, desk)
+    for failure in result.failures:
+        context.log.warning(f"{', '.join(failure.paths)}: {failure.said}")
+    context.log.info(f"{', '.join(wanted.paths)}: {len(result.answers)} answer(s)")
+    return key
+
+
+@dg.op(pool=POOL)
+def review_across_files(context: dg.OpExecutionContext, key: str, units: list[str]) -> str:
+    """All files together, told what was found in each of the units."""
+    context.log.info(f"{len(units)} unit(s) of the first pass have ended")
+    review, planned = _planned(key)
+    if not _is_done(planned) and planned.outlines:
+        with told_as_failure(), review.open_desk(key) as desk:
+            first = review.first_pass(planned, desk, asks=False)
+            for result, _ in review.second_pass(planned, first, desk):
+                for failure in result.failures:
+                    context.log.warning(f"{', '.join(failure.paths)}: {failure.said}")
+    return key
+
+
+@dg.op(pool=POOL)
+def summarise_review(context: dg.OpExecutionContext, key: str) -> str:
+    """Merges, grades, routes, rules on earlier findings, and records the end of the review."""
+    review, planned = _planned(key)
+    if _is_done(planned):
+        context.log.info(f"{key} is done: nothing is asked again")
+        return key
+    with told_as_failure(), review.open_desk(key) as desk:
+        first = review.first_pass(planned, desk, asks=False)
+        across = review.second_pass(planned, first, desk, asks=False)
+        gathered = gather(planned, first, across, review.changes)
+        summaries, troubles = review.third_pass(planned, gathered, desk)
+        Concluder(review.ledger, utc_now).conclude(
+            planned, first, tuple(result for result, _ in across), gathered, summaries, troubles
+        )
+    return key
+
+
+@dg.op(pool=WRITER_POOL)
+def publish_review(context: dg.OpExecutionContext, key: str) -> None:
+    """Brings the findings history up to date, and shows the review where people look for it."""
+    pipeline = Pipeline.from_environment()
+    with told_as_failure():
+        row = pipeline.ledger.review(key)
+        assert row is not None
+        page = pipeline.page(row)
+        bring_up_to_date(pipeline.ledger, pipeline.history, utc_now)
+    context.log_event(dg.AssetMaterialization(REVIEWS, metadata=metadata.of_review(page)))
+    context.add_output_metadata(metadata.of_review(page))
+    if row.state in ("incomplete", "failed"):
+        raise dg.Failure(
+            description=f"the review of {row.target.number} is {row.state}: {'; '.join(row.troubles)[:600]}. "
+            "What was answered is kept; the sensor asks for the rest.",
+            allow_retries=False,
+        )
+
+
+def _planned(key: str) -> tuple[Review, Planned]:
+    pipeline = Pipeline.from_environment()
+    with told_as_failure():
+        row = pipeline.ledger.review(key)
+        if row is None:
+            raise Refused(
+                f"no review {key} is in the ledger. Start the job from its sensor, or with the config of plan_review."
+            )
+        review = pipeline.review(pipeline.settings.repository(row.target.repo), row.target.base)
+        return review, review.planner.plan(row.target)
+
+
+def _is_done(planned: Planned) -> bool:
+    return planned.row.is_finished
+
+
+@dg.job(
+    executor_def=dg.multiprocess_executor.configured(
+        {"max_concurrent": STEPS_AT_ONCE, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}
+    ),
+    description="One review of one head of one change, in three passes of `claude -p`. Run it again at any time: what was answered is not asked again.",
+)
+def review_pull_request() -> None:
+    key, units = plan_review()
+    publish_review(summarise_review(review_across_files(key, units.map(review_files).collect())))
+
+
+pull_request_reviews = dg.AssetSpec(
+    REVIEWS,
+    group_name="reviews",
+    description="One materialization for each finished review of a head, with the review as developers read it.",
+    kinds={"git", "anthropic"},
+)

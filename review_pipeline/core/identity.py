@@ -199,42 +199,100 @@ class Verdict:
     is_answered: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What of an earlier finding can be seen in the code: where it stands now, if anywhere. is_known: False if nobody can say."""
+
+    path: str
+    line: int | None
+    is_known: bool
+
+
+EDITED_TEXT = 60.0  # of 100: an added line that may be what has become of a removed one
+
+
+def standing(prior: Prior, priors: Iterable[Prior], files: Files, moves: Moves) -> Standing:
+    """Followed through the difference; then looked for where no other finding stands; then among the lines that were added."""
+    path = moves.path(prior.path)
+    now = None if prior.line is None else moves.line_at(prior.head, prior.path, prior.line)
+    if prior.side == "LEFT" or not prior.code or prior.line is None:
+        return Standing(path, prior.line, is_known=False)
+    if now:
+        return Standing(path, now, is_known=True)
+    taken = {
+        (moves.path(other.path), moves.line_at(other.head, other.path, other.line))
+        for other in priors
+        if other.id != prior.id and other.code == prior.code and other.line is not None
+    }
+    places = [
+        (source.path, number)
+        for source in files.changed.values()
+        for number, text in enumerate(source.lines, start=1)
+        if coded(text) == prior.code and (source.path, number) not in taken
+    ]
+    same_file = [place for place in places if place[0] == path]
+    if now is None:  # no difference to follow: the text alone tells
+        count = len(same_file)
+        return Standing(path, same_file[0][1] if count == 1 else None, is_known=count > 0)
+    found = same_file or (places if len(prior.code) >= _SHORTEST_MOVED else [])
+    if len(found) == 1:
+        return Standing(*found[0], is_known=True)
+    return Standing(path, _edited(prior, path, files), is_known=True)
+
+
+def _edited(prior: Prior, path: str, files: Files) -> int | None:
+    source = files.changed.get(path)
+    if source is None:
+        return None
+    added = [line for hunk in source.hunks for line in hunk.lines if line.number in hunk.added]
+    texts = [(line.number, coded(line.text)) for line in added]
+    likely = [(fuzz.ratio(prior.code, text), number) for number, text in texts if text != prior.code]
+    score, number = max(likely, default=(0.0, 0))
+    return number if score >= EDITED_TEXT else None
+
+
 def verdict(
     prior: Prior,
     answer: tuple[str, str] | None,
     *,
     was_asked: bool,
+    stands: Standing,
     files: Files,
     gone: frozenset[str],
     in_change: frozenset[str],
-    moves: Moves,
 ) -> Verdict:
     """Of a finding that no claim repeats. answer: status and reason as the model gave them. Code decides over claims."""
-    path = moves.path(prior.path)
-    if path in gone:
+    if stands.path in gone:
         return Verdict(prior.id, Status.FIXED, "the file was deleted")
-    if path not in in_change:
+    if stands.path not in in_change:
         return Verdict(prior.id, Status.FIXED, "the change no longer touches its file")
-    stands = _still_stands(prior, path, files, moves)
     if answer is None:
         if not was_asked:
             return Verdict(prior.id, Status.OPEN, "its file has not changed since")
         return Verdict(prior.id, Status.OPEN, "unanswered: the review said nothing about it", is_answered=False)
     status, reason = answer
-    if status == "resolved" and stands:
-        return Verdict(prior.id, Status.OPEN, "claimed to be resolved, but the code it is about is unchanged")
     if status == "resolved":
+        if stands.is_known and stands.line is not None and _reads(files, stands, prior):
+            return Verdict(prior.id, Status.OPEN, "claimed to be resolved, but the code it is about is unchanged")
         return Verdict(prior.id, Status.FIXED, reason or "resolved")
     if status == "not_verifiable":
         return Verdict(prior.id, Status.NOT_VERIFIABLE, reason or "not verifiable")
+    if stands.is_known and stands.line is None:
+        return Verdict(prior.id, Status.FIXED, "its code was removed")
     return Verdict(prior.id, Status.OPEN, reason or "still open")
 
 
-def _still_stands(prior: Prior, path: str, files: Files, moves: Moves) -> bool:
-    """The line itself where that is known, else as many lines of its text as were counted up to it."""
+def _reads(files: Files, stands: Standing, prior: Prior) -> bool:
+    source = files.changed.get(stands.path)
+    assert stands.line is not None
+    return (
+        source is not None and stands.line <= len(source.lines) and coded(source.lines[stands.line - 1]) == prior.code
+    )
+
+
+def still_reads(prior: Prior, path: str, files: Files) -> bool:
+    """As many lines of its text as were counted up to it."""
     source = files.changed.get(path)
     if source is None or not prior.code or prior.side == "LEFT":
         return False
-    if prior.line is not None and (now := moves.line_at(prior.head, prior.path, prior.line)) is not None:
-        return now > 0
     return sum(coded(text) == prior.code for text in source.lines) >= max(1, abs(prior.occurrence))

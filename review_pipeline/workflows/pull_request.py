@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 
 from review_pipeline.core.finding import Anchor, Category, Severity, fingerprint
-from review_pipeline.core.identity import Moves, Prior
+from review_pipeline.core.identity import Moves, Prior, still_reads
 from review_pipeline.core.moves import Since
 from review_pipeline.core.placing import Files, Place
 from review_pipeline.core.pull_request import (
@@ -109,9 +109,12 @@ class Planner:
         selected, over = _within_limits(select(differences, contents, rules.selection), rules)
         version = rules.version(prompts)
         known = self.ledger.reviewed_patches(target.repo, target.number)
-        focus = tuple(source for source in selected.sources if patch_key(source, version) not in known)
-        reused = tuple(source for source in selected.sources if patch_key(source, version) in known)
         priors = self.ledger.priors(target.repo, target.number)
+        returned = _returned(priors, selected)
+        reused = tuple(
+            source for source in selected.sources if patch_key(source, version) in known and source.path not in returned
+        )
+        focus = tuple(source for source in selected.sources if source not in reused)
         portions, kept, left = _first_pass(focus, rules)
         across = across_portions(outlines(selected.sources, frozenset(source.path for source in kept)))
         row = ReviewRow(
@@ -143,6 +146,14 @@ class Planner:
             return since[head].line(path, line) if head in since else None
 
         return Moves(renames, line_at)
+
+
+def _returned(priors: tuple[Prior, ...], selected: Selected) -> frozenset[str]:
+    """Files in which the code of a finding stands again that was fixed: they are looked at anew, whatever was answered before."""
+    files = Files({source.path: source for source in selected.sources}, {})
+    return frozenset(
+        prior.path for prior in priors if prior.status is Status.FIXED and still_reads(prior, prior.path, files)
+    )
 
 
 def _within_limits(selected: Selected, rules: ReviewRules) -> tuple[Selected, tuple[FileResult, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
@@ -37,10 +38,11 @@ class Review:
     open_desk: Callable[[str], AbstractContextManager[ReviewDesk]]
     calls_at_once: int
     clock: Callable[[], datetime]
+    pause: Callable[[float], None] = time.sleep
 
     @property
     def reviewer(self) -> Reviewer:
-        return Reviewer(self.claude, self.ledger, self.clock)
+        return Reviewer(self.claude, self.ledger, self.clock, self.pause)
 
     @property
     def reader(self) -> Reviewer:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from review_pipeline.core.audit import NewEvent
-from review_pipeline.core.identity import Matched, Prior, Verdict, match, verdict
+from review_pipeline.core.identity import Matched, Prior, Standing, Verdict, match, standing, verdict
 from review_pipeline.core.placing import Files
 from review_pipeline.core.pull_request import FileResult, FileState
 from review_pipeline.core.review import Finding, Status, disputed, graded, merged, read_findings, routed
@@ -150,9 +150,10 @@ def _rows(
         if prior.id in gathered.matched.seen or prior.status is not Status.OPEN:
             continue
         answer = told.get(prior_name(prior))
+        stands = standing(prior, planned.priors, gathered.files, planned.moves)
         ruling = verdict(
-            prior, (answer["status"], answer["reason"]) if answer else None, was_asked=prior.id in asked, files=gathered.files,
-            gone=planned.selected.deleted, in_change=in_change, moves=planned.moves,
+            prior, (answer["status"], answer["reason"]) if answer else None, was_asked=prior.id in asked, stands=stands,
+            files=gathered.files, gone=planned.selected.deleted, in_change=in_change,
         )  # fmt: skip
         counts[
             "unanswered"
@@ -161,7 +162,7 @@ def _rows(
             if ruling.status is Status.OPEN
             else ruling.status.value
         ] += 1
-        rows.append(_ruled(planned, prior, ruling, gathered.files, now))
+        rows.append(_ruled(planned, prior, ruling, stands, gathered.files, now))
     return rows, +counts
 
 
@@ -186,11 +187,13 @@ def _row(planned: Planned, finding: Finding, prior: Prior | None, now: datetime)
     )  # fmt: skip
 
 
-def _ruled(planned: Planned, prior: Prior, ruling: Verdict, files: Files, now: datetime) -> tuple[FindingRow, str]:
+def _ruled(
+    planned: Planned, prior: Prior, ruling: Verdict, stands: Standing, files: Files, now: datetime
+) -> tuple[FindingRow, str]:
     """An earlier finding that no pass repeated: its place follows the code, its words stay."""
-    path = planned.moves.path(prior.path)
-    line = planned.moves.line_at(prior.head, prior.path, prior.line) if prior.line else None
-    moved, head = (line or None, planned.target.head) if line is not None else (prior.line, prior.head)
+    path, moved, head = stands.path, stands.line, planned.target.head
+    if moved is None:
+        moved, head = prior.line, prior.head
     event = {Status.OPEN: "seen", Status.FIXED: "fixed", Status.NOT_VERIFIABLE: "not_verifiable"}[ruling.status]
     source = files.changed.get(path)
     in_diff = source is not None and any(shown.number == moved for shown in source.shown)

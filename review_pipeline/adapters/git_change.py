@@ -19,6 +19,8 @@ from review_pipeline.core.selection import TreeEntry
 from review_pipeline.ports import Refused, Unavailable
 
 _CHUNK_BYTES = 1 << 20
+# A checkout's index may hold the attributes of the change that is reviewed, and '*.py -diff' would hide every file from it.
+_WITHOUT_INDEX = {"GIT_INDEX_FILE": f"{os.sep}no-index-of-a-checkout"}
 _MOST_COMMITS = 250
 _FIELD, _RECORD = b"\x1f", b"\x1e"
 # -U3 and myers are pinned: other contexts align differently, and histogram can take minutes for one file.
@@ -38,7 +40,7 @@ class DiffLimits:
 
 @dataclass(frozen=True, slots=True)
 class GitChanges(GitRepository):
-    """A repository whose branches are reviewed. Bare for git: attributes of a work tree or an index are never read."""
+    """A repository whose branches are reviewed. Attributes of a work tree or an index are never read."""
 
     limits: DiffLimits = DiffLimits()
 
@@ -179,11 +181,11 @@ class GitChanges(GitRepository):
         return left_out
 
     def _limited(self, arguments: tuple[str, ...], limits: DiffLimits) -> _Output:
-        command = self._command(("-c", "core.bare=true", *arguments))
+        command = self._command(arguments)
         with TemporaryFile() as stderr:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, cwd=os.sep,
-                env=git_environment(), start_new_session=True,
+                env=git_environment() | _WITHOUT_INDEX, start_new_session=True,
             )  # fmt: skip
             with _ended_after(process, limits.seconds) as is_late:
                 output = _read_up_to(process, limits.bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from review_pipeline.core.claude_call import Call
-from review_pipeline.core.claude_end import ADVICE, Answer, Failed, Mishap
+from review_pipeline.core.claude_end import ADVICE, Answer, Failed, Mishap, Spent
 from review_pipeline.core.identity import Prior
 from review_pipeline.core.placing import around
 from review_pipeline.core.pull_request import Unit, split_unit
@@ -203,23 +203,34 @@ class Reviewer:
 
 
 def _end(told: Answer | Failed, fault: Callable[[Mapping[str, Any]], str | None]) -> CallEnd:
-    spent = told.spent
-    usage = {
-        "input_tokens": spent.usage.input_tokens, "output_tokens": spent.usage.output_tokens, "cache_read_tokens": spent.usage.cache_read_tokens,
-        "cache_write_tokens": spent.usage.cache_write_5m_tokens + spent.usage.cache_write_1h_tokens, "cost_usd": spent.cost_usd, "turns": spent.turns,
-    } if spent else {}  # fmt: skip
+    end = _with_spent(CallEnd("failed", version=told.version), told.spent)
     if isinstance(told, Failed):
-        model = spent.models[0] if spent and spent.models else None
-        return CallEnd("failed", mishap=told.mishap.value, said=told.said, version=told.version, model=model, **usage)  # type: ignore[arg-type]
+        return replace(end, mishap=told.mishap.value, said=redact(told.said))
     assert isinstance(told.structured, dict)
     denials = tuple(f"{denial.tool} {denial.path}".strip() for denial in told.denials)
-    common = {"version": told.version, "model": told.model, "denials": denials, **usage}
+    end = replace(end, model=told.model, denials=denials)
     answer = _redacted(told.structured)
     if said := unfit(answer, told.text):
-        return CallEnd("failed", mishap="declined", said=said, **common)  # type: ignore[arg-type]
+        return replace(end, mishap="declined", said=redact(said))
     if said := fault(answer):
-        return CallEnd("failed", mishap="not_closed", said=said, **common)  # type: ignore[arg-type]
-    return CallEnd("answered", answer=answer, text=told.text[:2_000], **common)  # type: ignore[arg-type]
+        return replace(end, mishap="not_closed", said=redact(said))
+    return replace(end, state="answered", answer=answer, text=redact(told.text)[:2_000])
+
+
+def _with_spent(end: CallEnd, spent: Spent | None) -> CallEnd:
+    if spent is None:
+        return end
+    usage = spent.usage
+    return replace(
+        end,
+        model=spent.models[0] if spent.models else None,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+        cost_usd=spent.cost_usd,
+        turns=spent.turns,
+    )
 
 
 def _redacted(value: Any) -> Any:

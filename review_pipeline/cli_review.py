@@ -158,10 +158,18 @@ def _pipeline(*, offline: bool) -> Iterator[Pipeline]:
     _keep_out_of_git(home.path)
     err.print("offline analyser, no model is called", highlight=False)
     with offline_api(home) as base_url:
-        environment = home.environment(base_url)
-        if not home.config.exists():
-            environment.pop("REVIEW_PIPELINE_CONFIG")
-        yield Pipeline(Settings.read(environment))
+        yield _offline_pipeline(base_url)
+
+
+def _offline_pipeline(base_url: str) -> Pipeline:
+    """On the demo's data; before a demo there is no configuration of its own."""
+    from review_pipeline.demo import demo_home
+
+    home = demo_home()
+    environment = home.environment(base_url)
+    if not home.config.exists():
+        environment.pop("REVIEW_PIPELINE_CONFIG")
+    return Pipeline(Settings.read(environment))
 
 
 def _keep_out_of_git(home: Path) -> None:
@@ -185,12 +193,7 @@ FindingId = Annotated[str, typer.Argument(help="A finding's id, or its first cha
 
 @contextmanager
 def _ledger_pipeline(*, offline: bool) -> Iterator[Pipeline]:
-    from review_pipeline.demo import demo_home
-
-    if offline:
-        yield Pipeline(Settings.read(demo_home().environment("http://127.0.0.1:9")))
-    else:
-        yield Pipeline.from_environment()
+    yield _offline_pipeline("http://127.0.0.1:9") if offline else Pipeline.from_environment()
 
 
 @triage.command("list")

@@ -53,6 +53,7 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
         ),
     )
     yield _model(pipeline)
+    yield _asked("claude", lambda: _claude(pipeline))
     if not settings.config.repositories:
         yield Examined("repositories", "warn", f"none in {settings.config_path}; scheduled audits have nothing to do")
     for entry in settings.config.repositories:
@@ -68,6 +69,15 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
         yield Examined(
             f"paused: {scope}", "fail", f"since {since}: {reason}. Settle that, then: review-pipeline resume"
         )
+
+
+def _claude(pipeline: Pipeline) -> str:
+    """Probed, also for the flags that keep a hostile checkout harmless: a version without one of them must not run."""
+    from review_pipeline.adapters.claude_cli import ClaudeCli, find_claude
+
+    binary = find_claude(pipeline.settings.claude_binary)
+    version = ClaudeCli(binary, "", None).version
+    return f"{version} at {binary}; {pipeline.calls_at_once} call(s) at once on this machine"
 
 
 def _asked(name: str, ask: Callable[[], str]) -> Examined:

@@ -224,13 +224,17 @@ class Pipeline:
             repo=entry.name,
             ref=entry.ref,
             rules=selection_rules(entry, self.workload),
-            prompt=Prompt(with_criteria(instructions, entry.criteria), FINDINGS_SCHEMA),
+            prompt=Prompt(with_criteria(instructions, self._audit_criteria(entry)), FINDINGS_SCHEMA),
             model=self.workload.model,
             max_tokens=self.workload.max_tokens,
             chunk_bytes=self.workload.chunk_bytes,
             limits=self.limits,
             route_reason=routing.route(declared(WORKLOAD, self.workload)).reason,
         )
+
+    def _audit_criteria(self, entry: RepositoryEntry) -> str:
+        """The section of the audited commit's CLAUDE.md, the same that reviews go by."""
+        return self.base_criteria(self.changes(self.settings.repository_path(entry)), entry.ref) or entry.criteria
 
     def entry_of(self, cell: Cell) -> RepositoryEntry:
         """The repository that a cell audits. Raises Refused for a name that is not configured."""

@@ -59,9 +59,10 @@ class GitChanges(GitRepository):
 
     def branch(self, ref: str) -> str:
         """The name of the branch that a ref stands for; the ref itself where there is none."""
-        named = self._ask("rev-parse", "--abbrev-ref", "--end-of-options", ref)
-        name = shown_path(named.stdout.strip()) if named.returncode == 0 else ""
-        return name if name and name != "HEAD" else ref
+        if ref not in ("HEAD", "@"):
+            return ref
+        named = self._ask("symbolic-ref", "--short", "--quiet", "HEAD")
+        return shown_path(named.stdout.strip()) if named.returncode == 0 else ref
 
     def default_base(self) -> str:
         """The first of the usual names that is there. Raises Refused."""

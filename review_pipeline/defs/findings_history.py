@@ -22,6 +22,7 @@ WRITER_POOL = "findings_writer"
         dg.AssetCheckSpec("anchors_are_verified_or_say_so", asset="findings_history"),
         dg.AssetCheckSpec("fingerprints_are_unique", asset="findings_history"),
         dg.AssetCheckSpec("every_file_is_in_one_state", asset="findings_history"),
+        dg.AssetCheckSpec("reviewers_are_independent", asset="findings_history"),
     ],
 )
 def findings_history(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:

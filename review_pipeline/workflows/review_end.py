@@ -102,7 +102,7 @@ class Concluder:
         files = _files(planned, first, across)
         troubles = [
             *_file_troubles(first.failures), *(f"across files: {f.said}" for result in across for f in result.failures), *summary_troubles,
-            *_left_out(files), *_unanswered(counts),
+            *_left_out(files), *_unanswered(counts), *self._not_independent(planned),
         ]  # fmt: skip
         end = ReviewEnd(
             repo=planned.target.repo, number=planned.target.number, state=_state(planned, files, troubles),
@@ -115,6 +115,13 @@ class Concluder:
         )  # fmt: skip
         self.ledger.record_review(planned.key, end, (row for row, _ in rows), event, now)
         return end, tuple(row for row, _ in rows)
+
+    def _not_independent(self, planned: Planned) -> list[str]:
+        reviewing = {call.session_id for call, _ in self.ledger.calls(planned.key)}
+        return [
+            f"session {session} reviewed what its own commits say it wrote; that is no review"
+            for session in sorted(reviewing & set(planned.row.author_sessions))
+        ]
 
     def _findings(
         self, planned: Planned, gathered: Gathered, summaries: list[tuple[Mapping[str, Finding], Mapping[str, Any]]]
@@ -282,6 +289,7 @@ def _payload(
     return {
         "review": planned.key, "repo": target.repo, "number": target.number, "base_ref": target.base_ref, "head_ref": target.head_ref,
         "head": target.head, "merge_base": target.merge_base, "model": planned.row.model, "authored_by_claude": bool(planned.row.authored_by_claude),
+        "author_sessions": list(planned.row.author_sessions),
         "state": end.state, "summary": end.summary, "planned_at": planned.row.planned_at.isoformat(), "finished_at": now.isoformat(),
         "cell": f"review-{target.repo}-{target.number}|{now.date()}", "audit_date": now.date().isoformat(), "workload": WORKLOAD,
         "prompt_version": planned.row.config_version,

@@ -53,5 +53,7 @@ def _decide(ledger: Reviews, row: FindingRow, event: str, now: datetime) -> Find
         "fingerprint": row.finding, "event": event, "reason": row.status_reason, "status": row.status, "route": row.route,
         "cell": f"review-{row.repo}-{row.number}|{now.date()}", "audit_date": now.date().isoformat(), "triaged_at": now.isoformat(),
     }  # fmt: skip
-    ledger.triage(row, NewEvent(f"finding_triaged:{row.finding}:{now.isoformat()}", "finding_triaged", payload), now)
+    ledger.triage(
+        row, NewEvent(f"finding_triaged:{row.finding}:{row.triaged}:{now.isoformat()}", "finding_triaged", payload), now
+    )
     return row

@@ -86,6 +86,7 @@ def test_the_checks_that_stop_the_loop_are_blocking(repository: dg.RepositoryDef
         "anchors_are_verified_or_say_so": ("findings_history", False),
         "fingerprints_are_unique": ("findings_history", False),
         "every_file_is_in_one_state": ("findings_history", False),
+        "reviewers_are_independent": ("findings_history", False),
         "report_covers_the_week": ("weekly_quality_report", False),
     }
 

@@ -7,4 +7,7 @@ UNION ALL
 SELECT 'fingerprints_are_unique', count(*) - count(DISTINCT fingerprint), 'rows that repeat a fingerprint' FROM findings
 UNION ALL
 SELECT 'every_file_is_in_one_state', (SELECT count(*) FROM files) - (SELECT count(*) FROM (SELECT DISTINCT cell, path FROM coverage WHERE state IS NOT NULL)),
-    'planned files without exactly one state';
+    'planned files without exactly one state'
+UNION ALL
+SELECT 'reviewers_are_independent', (SELECT count(*) FROM review_calls SEMI JOIN (SELECT unnest(author_sessions) AS session_id FROM reviews) USING (session_id)),
+    'sessions that reviewed and are named as the author of a change';

@@ -3,7 +3,7 @@ DELETE FROM reviews WHERE review = $review;
 DELETE FROM review_files WHERE review = $review;
 DELETE FROM review_calls WHERE review = $review;
 
-INSERT INTO reviews VALUES ($review, $repo, $number, $base_ref, $head_ref, $head, $merge_base, $model, $authored_by_claude, $state, $summary,
+INSERT INTO reviews VALUES ($review, $repo, $number, $base_ref, $head_ref, $head, $merge_base, $model, $authored_by_claude, $author_sessions, $state, $summary,
     $planned_at, $finished_at);
 
 INSERT INTO review_files

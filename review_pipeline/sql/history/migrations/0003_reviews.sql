@@ -8,6 +8,7 @@ CREATE TABLE reviews (
     merge_base VARCHAR NOT NULL,
     model VARCHAR NOT NULL,
     authored_by_claude BOOLEAN NOT NULL,
+    author_sessions VARCHAR[] NOT NULL, -- that the commits name as their own
     state VARCHAR NOT NULL,         -- reviewed | incomplete | nothing_to_review | failed
     summary VARCHAR NOT NULL,
     planned_at TIMESTAMP NOT NULL,

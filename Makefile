@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev lint bench clean
+.PHONY: help setup demo test dev lint bench cases clean
 
 help: ## show what can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: $(STAMP) ## everything of `make test` but the tests
 
 bench: $(STAMP) ## speed and memory, as ratios against a baseline of the same run
 	@$(BIN)/python -m benchmarks
+
+cases: $(STAMP) ## which hostile and odd situations of pull requests the tests cover
+	@$(BIN)/python -m review_pipeline_tests.cases
 
 clean: ## remove .venv and caches; var/ (your findings) stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

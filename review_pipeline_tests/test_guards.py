@@ -33,3 +33,9 @@ def test_the_core_its_tests_and_the_guard_import_no_sdk():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (told.returncode, told.stdout.strip(), told.stderr) == (0, "", "")
+
+
+def test_every_case_that_needs_no_forge_is_covered() -> None:
+    from review_pipeline_tests.cases import CASES, OF_A_FORGE, covered
+
+    assert set(range(1, CASES + 1)) - OF_A_FORGE - covered().keys() == set()

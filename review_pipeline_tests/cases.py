@@ -1,0 +1,48 @@
+"""Prints which of the situations that a reviewer of pull requests must survive are covered, and by which tests."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+CASES = 126
+# These need a forge: pages, posting and people there.
+OF_A_FORGE = {*range(29, 33), 34, *range(36, 55), 70, 77, 78, 117, 118} - {48}
+
+
+def covered() -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for file in sorted(Path(__file__).parent.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                for number in _numbers(node):
+                    found[number].append(f"{file.relative_to(Path(__file__).parent)}::{node.name}")
+    return found
+
+
+def _numbers(function: ast.FunctionDef) -> Iterator[int]:
+    for decorator in function.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.case":
+            for argument in decorator.args:
+                assert isinstance(argument, ast.Constant)
+                yield int(argument.value)
+
+
+def main() -> None:
+    found = covered()
+    for number in range(1, CASES + 1):
+        tests = found.get(number)
+        state = f"{len(tests)} test(s)" if tests else "needs a forge" if number in OF_A_FORGE else "NOT COVERED"
+        print(f"{number:>4}  {state}")
+        for test in tests or ():
+            print(f"        {test}")
+    missing = [number for number in range(1, CASES + 1) if number not in found and number not in OF_A_FORGE]
+    print(
+        f"{len(found)} of {CASES} covered; {len(missing)} missing that need no forge{f': {missing}' if missing else ''}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,9 @@ RESULTS_PEAK_MB = 700.0
 SENDING_PEAK_MB = 250.0
 LOAD_SECONDS = 1.5
 TICK_SECONDS = 0.3
+FIRST_REVIEW_TIMES = 2.5
+AGAIN_TIMES = 0.2
+OWN_SECONDS = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,53 @@ def definitions_load(bench: Bench) -> list[Row]:
     ]  # fmt: skip
 
 
+def review_tokens(bench: Bench) -> list[Row]:
+    rows = []
+    for files, lines in [(15, 800)] if bench.small else [(15, 800), (60, 5_000)]:
+        with bench.scratch() as scratch:
+            run = measured("review:billed_tokens", scratch, files, lines)
+        facts = run.facts
+        first, again = facts["first"] / facts["diff"], facts["again"] / facts["first"]
+        name = f"review_tokens: {files} files, {facts['lines']:,} lines"
+        rows += [
+            Row(
+                name, f"the diff in one prompt: {facts['diff']:,} tokens", f"{facts['first']:,} in {facts['calls']} calls", f"{first:.2f}x",
+                f"<= {FIRST_REVIEW_TIMES}x", run.peak_mb, first <= FIRST_REVIEW_TIMES,
+            ),
+            Row(
+                f"{name}, one pushed", f"the first review: {facts['first']:,} tokens", f"{facts['again']:,} in {facts['calls_again']} calls",
+                f"{again:.2f}x", f"<= {AGAIN_TIMES}x", run.peak_mb, again <= AGAIN_TIMES,
+            ),
+        ]  # fmt: skip
+    return rows
+
+
+def review_overhead(bench: Bench) -> list[Row]:
+    rows = []
+    for files, lines in [(15, 800)] if bench.small else [(15, 800), (60, 5_000)]:
+        with bench.scratch() as scratch:
+            run = measured("review:through_dagster", scratch, files, lines, 100 if bench.small else 3_000)
+        calls = run.facts["call_us"] / 1e6
+        own = run.seconds - calls
+        rows.append(
+            Row(
+                f"review_overhead: {files} files in Dagster", f"its {run.facts['calls']} calls: {calls:.1f} s", f"{run.seconds:.1f} s ({own:+.1f} s)",
+                f"{run.seconds / calls:.2f}x", f"<= +{OWN_SECONDS:.0f} s" if files == 15 else "-", run.peak_mb,
+                own <= OWN_SECONDS if files == 15 else None,
+            )
+        )  # fmt: skip
+    return rows
+
+
 BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     function.__name__: function
-    for function in (results_to_findings, plan_and_send, incremental, quiet_tick, definitions_load)
+    for function in (
+        results_to_findings,
+        plan_and_send,
+        incremental,
+        quiet_tick,
+        definitions_load,
+        review_tokens,
+        review_overhead,
+    )
 }

@@ -17,11 +17,4 @@ PRELOAD = [
     "dagster._core.storage.fs_io_manager",
     "dagster._core.execution.plan.execute_step",
     "sqlalchemy.dialects.sqlite",
-    "review_pipeline.adapters.claude_cli",
-    "review_pipeline.adapters.desk",
-    "review_pipeline.adapters.git_change",
-    "review_pipeline.adapters.ledger",
-    "review_pipeline.report.review",
-    "review_pipeline.workflows.review",
-    "jsonschema",
 ]

@@ -1,23 +1,19 @@
 """Reviews of changes in Dagster: the passes are ops, and what one of them has paid for the next ones find in the ledger."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from review_pipeline.defs import metadata
 from review_pipeline.defs.failing import told_as_failure
 from review_pipeline.defs.findings_history import WRITER_POOL
-from review_pipeline.defs.preload import PRELOAD
 from review_pipeline.ports import Refused
 from review_pipeline.wiring import Pipeline, utc_now
 from review_pipeline.workflows.findings_history import bring_up_to_date
 from review_pipeline.workflows.pull_request import Planned
-from review_pipeline.workflows.review import Review
+from review_pipeline.workflows.review import Progress, Review
 from review_pipeline.workflows.review_end import Concluder, gather
 
-POOL = "claude"
+POOL = "claude"  # one slot is one pass: it makes as many calls side by side as cores and memory allow
 REVIEWS = dg.AssetKey("pull_request_reviews")
-STEPS_AT_ONCE = 8  # each is a process of 150 MB beside its call's own 316 MB
 
 
 class Change(dg.Config):
@@ -29,52 +25,47 @@ class Change(dg.Config):
     base: str
 
 
-@dg.op(out={"key": dg.Out(str), "units": dg.DynamicOut(str)})
-def plan_review(context: dg.OpExecutionContext, config: Change) -> Iterator[dg.Output[str] | dg.DynamicOutput[str]]:
-    """Reads the change, writes the plan down, and hands out the units of the first pass."""
+@dg.op
+def plan_review(context: dg.OpExecutionContext, config: Change) -> str:
+    """Reads the change and writes the plan down; answers the key of the review."""
     pipeline = Pipeline.from_environment()
     with told_as_failure():
         pipeline.desks.sweep()
-        context.instance.event_log_storage.set_concurrency_slots(POOL, pipeline.calls_at_once)
-        entry = pipeline.settings.repository(config.repo)
-        review = pipeline.review(entry, config.base)
+        review = pipeline.review(pipeline.settings.repository(config.repo), config.base)
         planned = review.planner.plan(review.planner.target(config.repo, config.base, config.head, config.number))
         if planned.row.is_finished and planned.row.state in ("incomplete", "failed"):
             review.ledger.reopen_review(planned.key)
     for part in planned.row.plan:
         context.log.info(f"{part.name}: {part.calls} call(s); {part.reason}")
-    yield dg.Output(planned.key, "key")
-    if not planned.row.is_finished or planned.row.state in ("incomplete", "failed"):
-        for unit in planned.units:
-            yield dg.DynamicOutput(f"{planned.key} {unit.name}", mapping_key=f"unit_{unit.name}", output_name="units")
+    return planned.key
 
 
 @dg.op(pool=POOL)
-def review_files(context: dg.OpExecutionContext, unit: str) -> str:
-    """One unit alone. A call that fails is kept as a failure of its files; the other units go on."""
-    key, name = unit.split(" ")
+def review_files(context: dg.OpExecutionContext, key: str) -> str:
+    """Each unit of files alone, side by side. A call that fails is kept as a failure of its files; the other units go on."""
     review, planned = _planned(key)
-    with told_as_failure(), review.open_desk(key) as desk:
-        wanted = next(one for one in planned.units if one.name == name)
-        result = review.reviewer.review_unit(planned, wanted, desk)
-    for failure in result.failures:
-        context.log.warning(f"{', '.join(failure.paths)}: {failure.said}")
-    context.log.info(f"{', '.join(wanted.paths)}: {len(result.answers)} answer(s)")
+    if not _is_done(planned):
+        with told_as_failure(), review.open_desk(key) as desk:
+            review.first_pass(planned, desk, _logging(context))
     return key
 
 
 @dg.op(pool=POOL)
-def review_across_files(context: dg.OpExecutionContext, key: str, units: list[str]) -> str:
-    """All files together, told what was found in each of the units."""
-    context.log.info(f"{len(units)} unit(s) of the first pass have ended")
+def review_across_files(context: dg.OpExecutionContext, key: str) -> str:
+    """All files together, told what was found in each of them."""
     review, planned = _planned(key)
     if not _is_done(planned) and planned.outlines:
         with told_as_failure(), review.open_desk(key) as desk:
             first = review.first_pass(planned, desk, asks=False)
-            for result, _ in review.second_pass(planned, first, desk):
-                for failure in result.failures:
-                    context.log.warning(f"{', '.join(failure.paths)}: {failure.said}")
+            review.second_pass(planned, first, desk, _logging(context))
     return key
+
+
+def _logging(context: dg.OpExecutionContext) -> Progress:
+    def tell(_pass_name: str, what: str, how: str) -> None:
+        context.log.info(f"{what}: {how}")
+
+    return tell
 
 
 @dg.op(pool=POOL)
@@ -131,14 +122,12 @@ def _is_done(planned: Planned) -> bool:
 
 
 @dg.job(
-    executor_def=dg.multiprocess_executor.configured(
-        {"max_concurrent": STEPS_AT_ONCE, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}
-    ),
+    # Five short steps around calls that wait: a process for each step would take longer than all of our own work.
+    executor_def=dg.in_process_executor,
     description="One review of one head of one change, in three passes of `claude -p`. Run it again at any time: what was answered is not asked again.",
 )
 def review_pull_request() -> None:
-    key, units = plan_review()
-    publish_review(summarise_review(review_across_files(key, units.map(review_files).collect())))
+    publish_review(summarise_review(review_across_files(review_files(plan_review()))))
 
 
 pull_request_reviews = dg.AssetSpec(

@@ -338,21 +338,21 @@ def render_part(part: Part) -> str:
     for hunk in part.hunks:
         if hunk.lines:
             head = (
-                f"<file path={_quoted(source.path)} language={_quoted(source.language)} lines=\"{hunk.lines[0].number}-{hunk.lines[-1].number}\""
-                f" of=\"{len(source.lines)}\" added=\"{ranges(hunk.added)}\"{f' within={_quoted(hunk.within)}' if hunk.within else ''}>"
+                f"<file path={quoted(source.path)} language={quoted(source.language)} lines=\"{hunk.lines[0].number}-{hunk.lines[-1].number}\""
+                f" of=\"{len(source.lines)}\" added=\"{ranges(hunk.added)}\"{f' within={quoted(hunk.within)}' if hunk.within else ''}>"
             )  # fmt: skip
             blocks += [head, *(f"{line.label}|{line.text}" for line in hunk.lines), "</file>"]
         if hunk.removed:
             blocks += [
-                f"<removed path={_quoted(source.path)}>",
+                f"<removed path={quoted(source.path)}>",
                 *(f"{line.label}|{line.text}" for line in hunk.removed),
                 "</removed>",
             ]
     return "\n".join(blocks)
 
 
-def _quoted(text: str) -> str:
-    """JSON without the marks that a head ends with."""
+def quoted(text: str) -> str:
+    """As JSON, without the marks that a head begins and ends with."""
     return json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e")
 
 

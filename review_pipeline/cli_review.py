@@ -53,6 +53,9 @@ def review(
         str | None, typer.Option(help="What the change is to be merged into; main or master if not given.")
     ] = None,
     head: Annotated[str, typer.Option(help="The change: a branch, a tag or a commit.")] = "HEAD",
+    number: Annotated[
+        str | None, typer.Option(help="Of the pull request: by it an earlier review is found. The branch if not given.")
+    ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Without a key: an offline analyser answers in the model's place.")
     ] = False,
@@ -69,7 +72,7 @@ def review(
     """
     path = repo.resolve()
     with _pipeline(offline=offline) as pipeline:
-        page = _reviewed(pipeline, path, base, head)
+        page = _reviewed(pipeline, path, base, head, number)
         text = _rendered(page, form)
         if output is None:
             sys.stdout.write(text)
@@ -92,13 +95,13 @@ def exit_code(page: ReviewPage, fail_on: FailOn) -> int:
     return FINDINGS_EXIT if any(row.severity in bad for row in page.open("developer")) else 0
 
 
-def _reviewed(pipeline: Pipeline, path: Path, base: str | None, head: str) -> ReviewPage:
+def _reviewed(pipeline: Pipeline, path: Path, base: str | None, head: str, number: str | None) -> ReviewPage:
     pipeline.settings.key()  # said before anything is read
     entry = entry_for(pipeline.settings, path)
     changes = pipeline.changes(path)
     base_ref = base or changes.default_base()
     reviewing = pipeline.review(entry, base_ref)
-    target = reviewing.planner.target(entry.name, base_ref, head, changes.branch(head))
+    target = reviewing.planner.target(entry.name, base_ref, head, number or changes.branch(head))
     pipeline.desks.sweep()
     with err.status(f"reading what {escape(target.number)} changes") as status:
         row = reviewing.run(target, _telling(status.update))

@@ -111,7 +111,7 @@ class ReviewEntry(_Strict):
         Decimal(5)
     )
     call_budget_usd: Annotated[Decimal, Field(gt=0, description="Of one call")] = Decimal(1)
-    limit_seconds: Annotated[float, Field(gt=0, description="Of one call")] = 600
+    limit_seconds: Annotated[float, Field(gt=0, description="Of one call")] = 300
     attempts: Annotated[int, Field(ge=1, le=5, description="Of one call that may succeed when repeated")] = 2
     calls_at_once: Annotated[int, Field(ge=1, description="At most; cores and memory may allow fewer")] = 16
     settle_seconds: Annotated[float, Field(ge=0, description="A head is reviewed after it has stayed for so long")] = 15

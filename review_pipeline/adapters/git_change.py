@@ -58,11 +58,11 @@ class GitChanges(GitRepository):
         )
 
     def branch(self, ref: str) -> str:
-        """The name of the branch that a ref stands for; the ref itself where there is none."""
+        """The name of the branch that HEAD stands for, or its commit where it is detached; other refs as they are."""
         if ref not in ("HEAD", "@"):
             return ref
         named = self._ask("symbolic-ref", "--short", "--quiet", "HEAD")
-        return shown_path(named.stdout.strip()) if named.returncode == 0 else ref
+        return shown_path(named.stdout.strip()) if named.returncode == 0 else self.resolve(ref).commit[:12]
 
     def default_base(self) -> str:
         """The first of the usual names that is there. Raises Refused."""

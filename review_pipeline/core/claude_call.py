@@ -30,7 +30,7 @@ class Call:
     model: str
     tools: tuple[str, ...] = ()
     budget_usd: Decimal = Decimal(1)
-    limit_seconds: float = 600
+    limit_seconds: float = 300
     caches: bool = True
 
     def __post_init__(self) -> None:

@@ -12,7 +12,17 @@ from pathlib import PurePosixPath
 
 from review_pipeline.core.change import ChangedEntry, Hunk, Patch, Status, patch_key
 from review_pipeline.core.finding import ShownLine, label
-from review_pipeline.core.selection import SelectionRules, Skip, Source, TreeEntry, by_content, by_path, decoded
+from review_pipeline.core.selection import (
+    SelectionRules,
+    Skip,
+    SkipReason,
+    Source,
+    TreeEntry,
+    by_content,
+    by_path,
+    decoded,
+    split_lines,
+)
 
 UNIT_CHARACTERS = 14_000  # models overlook things in long prompts; with the instructions a call stays below 20,000
 UNIT_FILES = 8
@@ -27,6 +37,7 @@ _CONFIGURATION_NAMES = frozenset(
         ".gitattributes", ".gitmodules", ".npmrc", "review_pipeline.yaml", "review_pipeline.yml",
     }
 )  # fmt: skip
+_SETTINGS = frozenset({"yml", "yaml", "toml", "json", "json5", "jsonc", "ini", "cfg", "conf", "properties", "env"})
 _CONFIGURATION_FOLDERS = frozenset({".claude", ".git", ".cursor", ".claude-plugin", ".husky"})
 
 
@@ -173,7 +184,11 @@ def _source(difference: Difference, contents: Mapping[str, bytes], rules: Select
     skip = _skip_by_entry(difference, rules)
     if skip is None:
         assert difference.patch is not None
-        found = by_content(difference.tree_entry, contents[difference.entry.blob], rules)
+        content = contents[difference.entry.blob]
+        found = by_content(difference.tree_entry, content, rules)
+        if isinstance(found, Skip) and _is_settings_text(found, content):
+            text = decoded(content) or ""
+            found = Source(difference.tree_entry, _suffix(difference.path) or "text", split_lines(text))
         if isinstance(found, Source):
             return _shown_source(difference, difference.patch, found, added, removed)
         skip = f"{found.reason.value}: {found.detail}"
@@ -188,7 +203,7 @@ def _skip_by_entry(difference: Difference, rules: SelectionRules) -> str | None:
     if patch is None:
         return "over_limit: the patch of the whole change is longer than what is read of it"
     skip = by_path(difference.tree_entry, rules)
-    if isinstance(skip, Skip):
+    if isinstance(skip, Skip) and not _is_settings_file(skip, difference.bytes, rules):
         return f"{skip.reason.value}: {skip.detail}"
     if patch.is_binary:
         return "binary: git tells no lines of it (NUL bytes, or UTF-16)"
@@ -196,6 +211,25 @@ def _skip_by_entry(difference: Difference, rules: SelectionRules) -> str | None:
         how = "renamed" if entry.status is Status.RENAMED else "copied" if entry.status is Status.COPIED else "mode"
         return f"no_content_change: {how} only, with the same content"
     return None
+
+
+def _holds_settings(path: str) -> bool:
+    """No code, but a change of it may break as much; and what steers reviewers is shown to them as data."""
+    return steers_reviews(path) or _suffix(path) in _SETTINGS
+
+
+def _is_settings_file(skip: Skip, size: int, rules: SelectionRules) -> bool:
+    """Large ones are data."""
+    return skip.reason is SkipReason.NOT_SOURCE and _holds_settings(skip.entry.path) and size <= rules.max_file_bytes
+
+
+def _is_settings_text(skip: Skip, content: bytes) -> bool:
+    is_pointer = content.startswith(b"version https://git-lfs")
+    return skip.reason is SkipReason.NOT_SOURCE and _holds_settings(skip.entry.path) and not is_pointer
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.removeprefix(".").lower()
 
 
 def _counts(patch: Patch | None) -> tuple[int, int]:
@@ -338,21 +372,21 @@ def render_part(part: Part) -> str:
     for hunk in part.hunks:
         if hunk.lines:
             head = (
-                f"<file path={_quoted(source.path)} language={_quoted(source.language)} lines=\"{hunk.lines[0].number}-{hunk.lines[-1].number}\""
-                f" of=\"{len(source.lines)}\" added=\"{ranges(hunk.added)}\"{f' within={_quoted(hunk.within)}' if hunk.within else ''}>"
+                f"<file path={quoted(source.path)} language={quoted(source.language)} lines=\"{hunk.lines[0].number}-{hunk.lines[-1].number}\""
+                f" of=\"{len(source.lines)}\" added=\"{ranges(hunk.added)}\"{f' within={quoted(hunk.within)}' if hunk.within else ''}>"
             )  # fmt: skip
             blocks += [head, *(f"{line.label}|{line.text}" for line in hunk.lines), "</file>"]
         if hunk.removed:
             blocks += [
-                f"<removed path={_quoted(source.path)}>",
+                f"<removed path={quoted(source.path)}>",
                 *(f"{line.label}|{line.text}" for line in hunk.removed),
                 "</removed>",
             ]
     return "\n".join(blocks)
 
 
-def _quoted(text: str) -> str:
-    """JSON without the marks that a head ends with."""
+def quoted(text: str) -> str:
+    """As JSON, without the marks that a head begins and ends with."""
     return json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e")
 
 

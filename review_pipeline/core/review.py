@@ -43,7 +43,10 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding of a review. id: its identity for good; passes: which ones said so; note: for the reader, why it is here again."""
+    """One finding of a review. id: its identity for good; passes: which ones said so; note: for the reader, why it is here again.
+
+    duplicate_of: it is told beside that one, and is followed on its own: what it is about may stay when the other is fixed.
+    """
 
     id: UUID
     place: Place
@@ -57,7 +60,7 @@ class Finding:
     reason: str = ""
     disputed: str = ""
     note: str = ""
-    also: tuple[str, ...] = ()
+    duplicate_of: UUID | None = None
     route: Route = Route.HUMAN
     is_new: bool = True
 
@@ -204,26 +207,28 @@ def summary_fault(asked: Iterable[str], answer: Mapping[str, Any]) -> str | None
 
 
 def graded(named: Mapping[str, Finding], answer: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """The findings after an accepted summary: a duplicate is told beside the one that stays, and lends it its severity."""
+    """The findings after an accepted summary, as many as before: a duplicate lends its severity to the one that stays."""
     rows = {row["id"]: row for row in answer["findings"]}
-    kept: dict[str, Finding] = {}
+    told: dict[str, Finding] = {}
     for name, finding in named.items():
-        if not rows[name]["duplicate_of"]:
-            row = rows[name]
-            kept[name] = replace(
-                finding, severity=Severity(row["severity"]), confidence=float(row["confidence"]), reason=row["reason"].strip()
-            )  # fmt: skip
-    for name, finding in named.items():
+        row, target = rows[name], rows[name]["duplicate_of"]
+        told[name] = replace(
+            finding,
+            severity=Severity(row["severity"]),
+            confidence=float(row["confidence"]),
+            reason=row["reason"].strip(),
+            duplicate_of=named[target].id if target else None,
+        )
+    for name in named:
         if target := rows[name]["duplicate_of"]:
-            stays = kept[target]
-            kept[target] = replace(
+            stays, other = told[target], told[name]
+            told[target] = replace(
                 stays,
-                severity=min(stays.severity, Severity(rows[name]["severity"]), key=_RANK.__getitem__),
-                also=(*stays.also, finding.where),
-                passes=tuple(dict.fromkeys((*stays.passes, *finding.passes))),
-                disputed=stays.disputed or finding.disputed,
+                severity=min(stays.severity, other.severity, key=_RANK.__getitem__),
+                passes=tuple(dict.fromkeys((*stays.passes, *other.passes))),
+                disputed=stays.disputed or other.disputed,
             )
-    return tuple(kept.values())
+    return tuple(told.values())
 
 
 def routed(finding: Finding, threshold: float) -> Finding:

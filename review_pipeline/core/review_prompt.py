@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from review_pipeline.core.finding import Category, Severity, ShownLine
-from review_pipeline.core.pull_request import ChangedSource, Unit, render_part
+from review_pipeline.core.pull_request import ChangedSource, Unit, quoted, render_part
 
 ACROSS_CHARACTERS = 15_000
 SUMMARY_FINDINGS = 40  # in one call: some 12,000 characters
@@ -170,7 +170,7 @@ class Outline:
         return sum(len(line.text) + 10 for line in (*self.lines, *self.removed)) + 60
 
     def render(self) -> str:
-        rows = [f"<outline path={json.dumps(self.source.path)}>", *(f"{line.label}|{line.text}" for line in self.lines)]
+        rows = [f"<outline path={quoted(self.source.path)}>", *(f"{line.label}|{line.text}" for line in self.lines)]
         if self.removed:
             rows += ["<removed>", *(f"{line.label}|{line.text}" for line in self.removed), "</removed>"]
         return "\n".join([*rows, "</outline>"])
@@ -245,7 +245,7 @@ def _shortened(outline: Outline, budget: int) -> Outline:
 
 def across_prompt(portion: tuple[Outline, ...], changed: Iterable[str], findings: Iterable[Listed]) -> str:
     names = list(changed)
-    told = [json.dumps(name) for name in names[:200]]
+    told = [quoted(name) for name in names[:200]]
     more = [f"(and {len(names) - 200} more)"] if len(names) > 200 else []
     blocks = ["<changed_files>", *told, *more, "</changed_files>", *(outline.render() for outline in portion)]
     rows = [finding.as_json() for finding in findings]

@@ -91,7 +91,10 @@ class ReviewEnd:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding of one change as it stands. head: the commit in which its place was last seen; triaged: 'accepted' or ''."""
+    """A finding of one change as it stands. head: the commit in which its place was last seen; triaged: 'accepted', 'dismissed' or ''.
+
+    duplicate_of: the finding beside which it is told, or ''.
+    """
 
     repo: str
     number: str
@@ -114,7 +117,7 @@ class FindingRow:
     reason: str
     disputed: str
     note: str
-    also: tuple[str, ...]
+    duplicate_of: str
     route: str
     status: str
     status_reason: str
@@ -134,6 +137,8 @@ class FindingRow:
     @property
     def delivery(self) -> str:
         """Where a developer meets it: at its line, or in the summary. A human's queue until then."""
+        if self.duplicate_of:
+            return "merged"
         if self.route == "human":
             return "queue"
         return "inline" if self.in_diff and self.start_line else "summary"
@@ -143,7 +148,6 @@ class FindingRow:
             **asdict(self),
             "in_diff": int(self.in_diff),
             "passes": json.dumps(self.passes),
-            "also": json.dumps(self.also),
             "first_seen_at": self.first_seen_at.isoformat(),
             "last_seen_at": self.last_seen_at.isoformat(),
         }
@@ -156,7 +160,6 @@ class FindingRow:
                 **values,
                 "in_diff": bool(values["in_diff"]),
                 "passes": tuple(json.loads(values["passes"])),
-                "also": tuple(json.loads(values["also"])),
                 "first_seen_at": datetime.fromisoformat(values["first_seen_at"]),
                 "last_seen_at": datetime.fromisoformat(values["last_seen_at"]),
             }

@@ -38,8 +38,18 @@ class ReviewPage:
     offline: bool = False
 
     def open(self, route: str) -> tuple[FindingRow, ...]:
-        found = [row for row in self.findings if row.status == "open" and row.route == route]
+        """Without those that are told beside another one that is open."""
+        standing = {row.finding for row in self.findings if row.status == "open"}
+        found = [
+            row
+            for row in self.findings
+            if row.status == "open" and row.route == route and row.duplicate_of not in standing
+        ]
         return tuple(sorted(found, key=_rank))
+
+    def beside(self, finding: str) -> tuple[str, ...]:
+        """Where the duplicates of a finding stand."""
+        return tuple(row.where for row in self.findings if row.status == "open" and row.duplicate_of == finding)
 
     @property
     def spent_usd(self) -> Decimal:
@@ -62,7 +72,7 @@ def markdown(page: ReviewPage, most: int = MOST_CHARACTERS) -> str:
     for title, note, rows in _sections(page):
         lines = [f"## {title} ({len(rows)})", "", *([note, ""] if note else [])]
         left_out = 0
-        for entry in _entries(rows):
+        for entry in _entries(page, rows):
             size = sum(len(line) + 1 for line in (*lines, *entry))
             if size > room:
                 left_out += 1
@@ -116,19 +126,19 @@ def _sections(page: ReviewPage) -> Iterable[tuple[str, str, tuple[FindingRow, ..
         yield "Ended with this head", "", tuple(sorted(ended, key=_rank))
 
 
-def _entries(rows: tuple[FindingRow, ...]) -> Iterable[list[str]]:
+def _entries(page: ReviewPage, rows: tuple[FindingRow, ...]) -> Iterable[list[str]]:
     """One fault at many places is one entry."""
     groups: dict[tuple[str, str, str], list[FindingRow]] = defaultdict(list)
     for row in rows:
         groups[row.category, row.status, " ".join(re.findall(r"\w+", row.issue.lower()))].append(row)
     for group in groups.values():
         if len(group) >= GROUPED_FROM:
-            yield _entry(group[0], [row.where for row in group[1:]])
+            yield _entry(group[0], [row.where for row in group[1:]], page.beside(group[0].finding))
         else:
-            yield from (_entry(row, []) for row in group)
+            yield from (_entry(row, [], page.beside(row.finding)) for row in group)
 
 
-def _entry(row: FindingRow, elsewhere: list[str]) -> list[str]:
+def _entry(row: FindingRow, elsewhere: list[str], also: tuple[str, ...]) -> list[str]:
     place = code(row.where)
     title = f"### {_SIGN[row.severity]} {row.severity} · {place} · {row.category.replace('_', ' ')}"
     lines = [title, "", plain(row.issue), ""]
@@ -146,8 +156,8 @@ def _entry(row: FindingRow, elsewhere: list[str]) -> list[str]:
         told.append(f"another pass disagrees: {one_line(row.disputed)}")
     if row.note:
         told.append(one_line(row.note))
-    if row.also:
-        told.append(f"also at {', '.join(code(where) for where in row.also[:20])}")
+    if also:
+        told.append(f"also at {', '.join(code(where) for where in also[:20])}")
     if elsewhere:
         told.append(f"the same at {len(elsewhere)} more places: {', '.join(code(where) for where in elsewhere[:30])}")
     return [*lines, f"<sub>{row.finding[:8]} · {' · '.join(told)}</sub>", ""]

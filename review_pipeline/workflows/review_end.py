@@ -147,8 +147,10 @@ def _rows(
     for finding in findings:
         prior = known.get(finding.id)
         event = "seen" if prior and prior.status is Status.OPEN else "reopened" if prior else "opened"
-        counts[{"seen": "still_open", "reopened": "reopened", "opened": "new"}[event]] += 1
-        counts["merged"] += len(finding.also)
+        kind = (
+            "merged" if finding.duplicate_of else {"seen": "still_open", "reopened": "reopened", "opened": "new"}[event]
+        )
+        counts[kind] += 1
         rows.append((_row(planned, finding, prior, now), event))
     counts["suppressed"] = len(gathered.matched.suppressed)
     in_change = planned.paths
@@ -177,8 +179,15 @@ def _kept(row: FindingRow, before: FindingRow | None) -> FindingRow:
     """Where it began, and what a human has decided, outlive every review."""
     if before is None:
         return row
-    route = "developer" if before.triaged == "accepted" else row.route
-    return replace(row, first_review=before.first_review, triaged=before.triaged, route=route)
+    was_told = before.triaged == "accepted" or (before.status == "open" and before.route == "developer")
+    return replace(
+        row,
+        first_review=before.first_review,
+        triaged=before.triaged,
+        route="developer" if was_told else row.route,
+        reason=row.reason or before.reason,
+        duplicate_of=row.duplicate_of or before.duplicate_of,
+    )
 
 
 def _row(planned: Planned, finding: Finding, prior: Prior | None, now: datetime) -> FindingRow:
@@ -188,7 +197,7 @@ def _row(planned: Planned, finding: Finding, prior: Prior | None, now: datetime)
         end_line=place.end_line, anchor=place.anchor.value, in_diff=place.in_diff, code=place.code, occurrence=place.occurrence,
         category=finding.category.value, severity=finding.severity.value, confidence=finding.confidence, issue=finding.issue,
         suggestion=finding.suggestion, evidence=finding.evidence, passes=finding.passes, reason=finding.reason, disputed=finding.disputed,
-        note=finding.note, also=finding.also, route=finding.route.value, status=Status.OPEN.value, status_reason=finding.note, triaged="",
+        note=finding.note, duplicate_of=str(finding.duplicate_of or ""), route=finding.route.value, status=Status.OPEN.value, status_reason=finding.note, triaged="",
         head=target.head, blob=place.blob, first_review=planned.key, last_review=planned.key,
         first_seen_at=prior.first_seen_at if prior else now, last_seen_at=now,
     )  # fmt: skip
@@ -208,7 +217,7 @@ def _ruled(
         repo=planned.target.repo, number=planned.target.number, finding=str(prior.id), path=path, side=prior.side, start_line=moved,
         end_line=moved, anchor=prior.anchor, in_diff=in_diff, code=prior.code, occurrence=prior.occurrence,
         category=prior.category.value, severity=prior.severity, confidence=prior.confidence, issue=prior.issue,
-        suggestion=prior.suggestion, evidence=prior.evidence, passes=("earlier review",), reason="", disputed="", note="", also=(),
+        suggestion=prior.suggestion, evidence=prior.evidence, passes=("earlier review",), reason="", disputed="", note="", duplicate_of="",
         route=prior.route, status=ruling.status.value, status_reason=ruling.reason, triaged="",
         head=head, blob=source.blob if source else "", first_review="", last_review=planned.key,
         first_seen_at=prior.first_seen_at, last_seen_at=now,

@@ -14,7 +14,10 @@ _RANK = {"critical": 0, "warning": 1, "info": 2}
 
 def waiting(ledger: Reviews, repo: str | None = None, *, everything: bool = False) -> tuple[FindingRow, ...]:
     rows = ledger.finding_rows(repo)
-    kept = [row for row in rows if everything or (row.status == "open" and row.route == "human")]
+    standing = {row.finding for row in rows if row.status == "open"}
+    kept = [
+        row for row in rows if everything or (row.status == "open" and row.route == "human" and row.duplicate_of not in standing)
+    ]  # fmt: skip
     return tuple(sorted(kept, key=lambda row: (_RANK[row.severity], -row.confidence, row.repo, row.path)))
 
 

@@ -352,3 +352,25 @@ def test_a_slow_git_is_ended_with_its_helpers(world: World, tmp_path: Path, monk
     group = int((tmp_path / "pid").read_text())
     told = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True, check=False).stdout
     assert [state for state in told.split() if not state.startswith("Z")] == []  # an ended one may wait for its parent
+
+
+def test_settings_are_reviewed_like_code_and_prose_and_lock_files_are_not(world: World) -> None:
+    after: Content = {
+        "ci/deploy.yml": "a: 1\n", "pyproject.toml": "[a]\n", "app.json": "{}\n", "CLAUDE.md": "text\n", "notes.md": "text\n",
+        "package-lock.json": "{}\n", "node_modules/x/package.json": "{}\n", "fixture.json": "1,\n" * 150_000, "huge.py": "x = 1\n" * 80_000,
+    }  # fmt: skip
+    result = selected(world, {"a.py": ""}, after)
+    assert {source.path: source.language for source in result.sources} == {
+        "ci/deploy.yml": "yml", "pyproject.toml": "toml", "app.json": "json", "CLAUDE.md": "md",
+    }  # fmt: skip
+    assert {file.path: file.reason.split(":")[0] for file in result.skipped} == {
+        "notes.md": "not_source", "package-lock.json": "generated", "node_modules/x/package.json": "vendored", "fixture.json": "not_source",
+        "huge.py": "too_large",
+    }  # fmt: skip
+
+
+def test_code_that_is_too_large_makes_a_review_incomplete_and_large_data_does_not(world: World) -> None:
+    world.change({"a.py": ""}, {"a.py": "x = 1\n", "fixture.json": "1,\n" * 150_000})
+    assert world.review().state == "reviewed"
+    world.commit({"padded.py": "x = 1\n" * 80_000})
+    assert world.review().state == "incomplete"

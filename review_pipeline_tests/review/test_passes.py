@@ -11,6 +11,7 @@ import pytest
 from review_pipeline.core.claude_call import Call
 from review_pipeline.core.claude_end import Failed, Mishap
 from review_pipeline.core.finding import Category
+from review_pipeline.report.review import ReviewPage, markdown
 from review_pipeline_tests.review.world import World, failure, faults_in, honest, listed, pass_of
 
 FAULT = "x = 1  # FAULT(bug, critical, 0.9, The value is wrong)\n"
@@ -146,9 +147,20 @@ def test_a_summary_merges_duplicates_and_keeps_where_they_were(world: World) -> 
         return answer
 
     world.model.ways["summary"] = merging
-    assert world.review().counts == {"new": 1, "merged": 1}
-    (finding,) = world.findings()
-    assert (finding.severity, finding.also, finding.reason) == ("critical", ("pkg/mod_1.py:2",), "one cause")
+    row = world.review()
+    assert row.counts == {"new": 1, "merged": 1}
+    page = ReviewPage(row, world.ledger.review_files(row.key), tuple(world.findings()), ())
+    (finding,) = page.open("developer")
+    assert (finding.severity, finding.reason) == ("critical", "one cause")
+    assert page.beside(finding.finding) == ("pkg/mod_1.py:2",)
+    assert "also at `pkg/mod_1.py:2`" in markdown(page)
+    world.commit({"pkg/mod_1.py": "first = 0\n" + FAULT})
+    again = world.review()
+    assert "new" not in again.counts  # the duplicate is known, and is not told as a finding of its own
+    world.commit({"pkg/mod_0.py": "fixed = 0\n"})
+    row = world.review()
+    page = ReviewPage(row, world.ledger.review_files(row.key), tuple(world.findings()), ())
+    assert [left.where for left in page.open("developer")] == ["pkg/mod_1.py:2"]
 
 
 @pytest.mark.case(92)
@@ -313,8 +325,6 @@ def test_more_calls_than_allowed_leave_files_out_by_name(world: World) -> None:
 
 @pytest.mark.case(61)
 def test_one_pattern_at_twenty_places_is_twenty_findings_and_one_entry(world: World) -> None:
-    from review_pipeline.report.review import ReviewPage, markdown
-
     world.change(
         {"a.py": ""},
         {

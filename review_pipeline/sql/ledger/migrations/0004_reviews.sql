@@ -89,7 +89,7 @@ CREATE TABLE review_findings (             -- of each change, as they stand afte
     reason TEXT NOT NULL,
     disputed TEXT NOT NULL,
     note TEXT NOT NULL,
-    also TEXT NOT NULL,
+    duplicate_of TEXT NOT NULL,            -- beside which finding it is told; '' if it stands for itself
     route TEXT NOT NULL CHECK (route IN ('developer', 'human')),
     status TEXT NOT NULL CHECK (status IN ('open', 'fixed', 'dismissed', 'not_verifiable')),
     status_reason TEXT NOT NULL,

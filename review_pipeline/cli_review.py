@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,18 +72,31 @@ def review(
     5 incomplete (something was not reviewed), 1 refused, 3 try again later.
     """
     path = repo.resolve()
+    if output is not None and not output.absolute().parent.is_dir():  # said before anything is paid for
+        raise Refused(
+            f"{output} cannot be written: there is no folder {output.absolute().parent}. Make it, or give another file."
+        )
     with _pipeline(offline=offline) as pipeline:
         page = _reviewed(pipeline, path, base, head, number)
         text = _rendered(page, form)
-        if output is None:
-            sys.stdout.write(text)
-        else:
-            output.write_text(text, encoding="utf-8")
         _publish(pipeline)
+        _write(text, output)
     code = exit_code(page, fail_on)
     told = f"{page.review.state.replace('_', ' ')}: {len(page.open('developer'))} finding(s) for the author, {len(page.open('human'))} for a human"
     err.print(f"{told}; exit code {code}", highlight=False, soft_wrap=True)
     raise typer.Exit(code)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"{output} cannot be written: {error.strerror}. Give another file; the same command tells it again at no cost."
+        ) from error
 
 
 def exit_code(page: ReviewPage, fail_on: FailOn) -> int:
@@ -101,7 +115,8 @@ def _reviewed(pipeline: Pipeline, path: Path, base: str | None, head: str, numbe
     changes = pipeline.changes(path)
     base_ref = base or changes.default_base()
     reviewing = pipeline.review(entry, base_ref)
-    target = reviewing.planner.target(entry.name, base_ref, head, number or changes.branch(head))
+    branch = changes.branch(head)
+    target = replace(reviewing.planner.target(entry.name, base_ref, head, number or branch), head_ref=branch)
     pipeline.desks.sweep()
     with err.status(f"reading what {escape(target.number)} changes") as status:
         row = reviewing.run(target, _telling(status.update))
@@ -157,7 +172,6 @@ def _pipeline(*, offline: bool) -> Iterator[Pipeline]:
     from review_pipeline.offline import offline_api
 
     home = demo_home()
-    home.path.mkdir(parents=True, exist_ok=True)
     _keep_out_of_git(home.path)
     err.print("offline analyser, no model is called", highlight=False)
     with offline_api(home) as base_url:
@@ -178,9 +192,14 @@ def _offline_pipeline(base_url: str) -> Pipeline:
 def _keep_out_of_git(home: Path) -> None:
     """A home inside of the checkout that is reviewed must not turn up in its next commit."""
     marker = home / ".gitignore"
-    if not marker.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        marker.write_text("*\n", encoding="utf-8")
+    try:
+        if not marker.exists():
+            home.mkdir(parents=True, exist_ok=True)
+            marker.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"cannot write to {home}: {error.strerror}. Change to a folder of your own, or set REVIEW_PIPELINE_HOME."
+        ) from error
 
 
 def _publish(pipeline: Pipeline) -> None:

@@ -184,9 +184,11 @@ def _passes(
 ) -> tuple[PlannedPass, ...]:  # fmt: skip
     if not selected.sources:
         return (PlannedPass("file", 0, "no changed file can be reviewed"),)
-    again = f"; {len(reused)} unchanged since an earlier review" if reused else ""
     characters = sum(unit.characters for unit in portions)
-    first = PlannedPass("file", len(portions), f"{len(focus)} files, {characters:,} characters{again}")
+    again = f"; {len(reused)} unchanged since an earlier review" if reused else ""
+    first = PlannedPass(
+        "file", len(portions), f"{len(focus)} file{'s' * (len(focus) != 1)}, {characters:,} characters{again}"
+    )
     if not focus:
         return (first, PlannedPass("across", 0, "nothing has changed"), PlannedPass("summary", 0, "nothing is new"))
     if len(selected.sources) == 1:

@@ -274,6 +274,8 @@ def test_one_line_reviews_any_checkout_without_a_key_and_leaves_no_trace_in_it(w
         (("review", "--offline", "--base", "nowhere"), "no commit called 'nowhere'"),
         (("review", "--offline", "--repo", "missing"), "not a folder"),
         (("triage", "show", "abcd1234"), "triage list"),
+        (("review", "--offline", "--output", "nowhere/x.md"), "there is no folder"),
+        (("review", "--offline", "--output", "."), "cannot be written"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_sentence_and_a_code(world: World, arguments: tuple[str, ...], said: str) -> None:

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
         State,
         Submission,
     )
+    from review_pipeline.core.authorship import Commit
     from review_pipeline.core.claude_call import Call
     from review_pipeline.core.claude_end import Answer, Failed
     from review_pipeline.core.identity import Prior
-    from review_pipeline.core.pull_request import Commit, Difference
+    from review_pipeline.core.pull_request import Difference
     from review_pipeline.core.review_record import Call as ReviewCall
     from review_pipeline.core.review_record import CallEnd, FindingRow, ReviewEnd, ReviewRow
     from review_pipeline.core.selection import TreeEntry

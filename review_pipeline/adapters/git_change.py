@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 
 from review_pipeline.adapters.git import SHORT_CALL_SECONDS, GitRepository, git_dir, git_environment, shown_path
+from review_pipeline.core.authorship import Commit
 from review_pipeline.core.change import BadDiff, ChangedEntry, Patch, read_patches, read_raw
-from review_pipeline.core.pull_request import Commit, Difference, is_configuration
+from review_pipeline.core.pull_request import Difference, is_configuration
 from review_pipeline.core.selection import TreeEntry
 from review_pipeline.ports import Refused, Unavailable
 

@@ -7,20 +7,13 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from review_pipeline.defs.asking import TAG, run_key
 from review_pipeline.defs.pull_request import review_pull_request
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.wiring import Pipeline
 from review_pipeline.workflows.new_heads import Head, heads_to_review
 
-TAG = "review_pipeline/unit"
 CHANGE_TAG = "review_pipeline/change"
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 MOST_RUNS = 6  # of one head; after that a person has to look
 FIRST_PAUSE_SECONDS = 30.0  # doubled after each run
 
@@ -76,21 +69,11 @@ class _Seen:
 
 
 def _request(context: dg.SensorEvaluationContext, head: Head) -> Iterator[dg.RunRequest]:
-    """One run of a change at a time; a run key is remembered for ever, so it carries how many runs of this head there were."""
-    instance, unit = context.instance, f"review {head.change} {head.commit} {head.base_commit[:12]}"
-    if instance.get_runs(dg.RunsFilter(tags={CHANGE_TAG: head.change}, statuses=UNFINISHED), limit=1):
-        return
-    records = instance.get_run_records(dg.RunsFilter(tags={TAG: unit}))
-    if len(records) >= MOST_RUNS:
-        context.log.error(
-            f"{unit}: {len(records)} runs did not finish this; look at the last one, then launch it by hand"
-        )
-        return
-    last_end = max((record.end_time or 0.0 for record in records), default=0.0)
-    if records and time.time() - last_end < FIRST_PAUSE_SECONDS * 2 ** (len(records) - 1):
-        return
-    tags = {TAG: unit, CHANGE_TAG: head.change, "repo": head.repo, "number": head.branch, "head": head.commit[:12]}
-    config = {"repo": head.repo, "head": head.commit, "number": head.branch, "base": head.base}
-    yield dg.RunRequest(
-        run_key=f"{unit}:{len(records)}", tags=tags, run_config={"ops": {"plan_review": {"config": config}}}
-    )
+    """One run of a change at a time."""
+    unit = f"review {head.change} {head.commit} {head.base_commit[:12]}"
+    same = {CHANGE_TAG: head.change}
+    asked = run_key(context, unit, same, most_runs=MOST_RUNS, first_pause_seconds=FIRST_PAUSE_SECONDS)
+    if asked is not None:
+        tags = {TAG: unit, **same, "repo": head.repo, "number": head.branch, "head": head.commit[:12]}
+        config = {"repo": head.repo, "head": head.commit, "number": head.branch, "base": head.base}
+        yield dg.RunRequest(run_key=asked, tags=tags, run_config={"ops": {"plan_review": {"config": config}}})

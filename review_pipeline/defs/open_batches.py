@@ -5,20 +5,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from review_pipeline.defs.asking import TAG, run_key
 from review_pipeline.defs.jobs import collect_batches, refresh_history, submit_audit, weekly_report
 from review_pipeline.defs.partitions import PARTITION_TAG, audits, key_of
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.wiring import Pipeline, utc_now
 from review_pipeline.workflows.open_work import Work, look_around
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-TAG = "review_pipeline/unit"
 POLL_SECONDS = 40.0  # a tick is cut off at 60
 MOST_RUNS = 12  # of one unit of work; after that a person has to look
 FIRST_PAUSE_SECONDS = 15.0  # doubled after each failed run: the last pause is some four hours
@@ -65,19 +58,8 @@ def _requests(context: dg.SensorEvaluationContext, work: Work) -> Iterator[dg.Ru
 
 
 def _request(context: dg.SensorEvaluationContext, job: str, unit: str, key: str | None) -> Iterator[dg.RunRequest]:
-    """A run key is remembered for ever, also of a failed run: it carries how many runs of this unit have finished."""
-    instance = context.instance
     same_part = {PARTITION_TAG: key} if key else {TAG: unit}
-    if instance.get_runs(dg.RunsFilter(tags=same_part, statuses=UNFINISHED), limit=1):
-        return
-    records = instance.get_run_records(dg.RunsFilter(tags={TAG: unit}))
-    if len(records) >= MOST_RUNS:
-        context.log.error(
-            f"{unit}: {len(records)} runs did not finish this; look at the last one, then launch {job} by hand"
-        )
-        return
-    last_end = max((record.end_time or 0.0 for record in records), default=0.0)
-    if time.time() - last_end < FIRST_PAUSE_SECONDS * 2 ** (len(records) - 1):
-        return
-    tags = {TAG: unit, **({PARTITION_TAG: key} if key else {})}
-    yield dg.RunRequest(run_key=f"{unit}:{len(records)}", job_name=job, partition_key=key, tags=tags)
+    asked = run_key(context, unit, same_part, most_runs=MOST_RUNS, first_pause_seconds=FIRST_PAUSE_SECONDS)
+    if asked is not None:
+        tags = {TAG: unit, **({PARTITION_TAG: key} if key else {})}
+        yield dg.RunRequest(run_key=asked, job_name=job, partition_key=key, tags=tags)

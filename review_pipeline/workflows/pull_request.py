@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 
+from review_pipeline.core.authorship import authorship
 from review_pipeline.core.finding import Anchor, Category, Severity, fingerprint
 from review_pipeline.core.identity import Moves, Prior, still_reads
 from review_pipeline.core.moves import Since
@@ -20,7 +21,6 @@ from review_pipeline.core.pull_request import (
     Selected,
     Target,
     Unit,
-    authorship,
     select,
     steers_reviews,
     units,

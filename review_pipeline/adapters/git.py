@@ -32,6 +32,8 @@ _HARDENED = tuple(
     for setting in (
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
+        "core.bigFileThreshold=512m",
+        "diff.suppressBlankEmpty=false",
         "core.attributesFile=/dev/null",
         "core.sshCommand=false",
         "credential.helper=",

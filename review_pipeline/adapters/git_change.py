@@ -119,13 +119,24 @@ class GitChanges(GitRepository):
         )
 
     def _patches(self, output: bytes, *, is_cut: bool) -> Iterator[Patch]:
+        """Of a cut output only what another section follows: the last one may lack hunks and look whole."""
+        waiting: Patch | None = None
         try:
-            yield from read_patches(output)
+            for patch in read_patches(output):
+                if waiting is not None:
+                    yield waiting
+                waiting = patch
         except BadDiff as error:
             if not is_cut:
                 raise Refused(
                     f"{self.path}: the patch cannot be read: {error}. Is this git (2.36 or newer)?"
                 ) from error
+            # the section that is broken is the last one, so the one before it is whole
+            if waiting is not None:
+                yield waiting
+            return
+        if waiting is not None and not is_cut:
+            yield waiting
 
     def _sizes(self, blobs: set[str]) -> dict[str, int]:
         ordered = sorted(blobs)

@@ -143,7 +143,7 @@ def _read_hunk(lines: list[bytes], position: int) -> tuple[Hunk, int]:
         elif kind == b"-" and old_left:
             body.append(Line("-", old, 0, text))
             old, old_left = old + 1, old_left - 1
-        elif kind == b" " and old_left and new_left:
+        elif kind in (b" ", b"") and old_left and new_left:  # b"": diff.suppressBlankEmpty
             body.append(Line(" ", old, new, text))
             old, new = old + 1, new + 1
             old_left, new_left = old_left - 1, new_left - 1

@@ -58,7 +58,7 @@ class Files:
     def _known(self, path: str) -> str | None:
         """The model may write ./x or b/x; a path that leaves the tree is nobody's."""
         tidy = posixpath.normpath(path.strip().replace("\\", "/"))
-        for candidate in (path, tidy, tidy.removeprefix("a/").removeprefix("b/")):
+        for candidate in (path, tidy, tidy[2:] if tidy.startswith(("a/", "b/")) else tidy):
             if candidate in self.changed or candidate in self.others:
                 return candidate
         return None

@@ -27,6 +27,7 @@ from review_pipeline.core.selection import (
 UNIT_CHARACTERS = 14_000  # models overlook things in long prompts; with the instructions a call stays below 20,000
 UNIT_FILES = 8
 SHOWN_LINE_CHARACTERS = 2_000
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _LOOK_BACK = 0.6  # a window may end at a boundary in its last 40 %
 _BOUNDARY = re.compile(r"^(?:\S|$)")
 
@@ -175,6 +176,11 @@ def _source(difference: Difference, contents: Mapping[str, bytes], rules: Select
     if skip is None:
         assert difference.patch is not None
         content = contents[difference.entry.blob]
+        if content.startswith(
+            _UTF_16_MARKS
+        ):  # its bytes hold line ends where its text has none: numbers would not agree
+            why = "binary: UTF-16, whose lines git counts in another way"
+            return FileResult(difference.path, FileState.SKIPPED, why, added, removed)
         found = by_content(difference.tree_entry, content, rules)
         if isinstance(found, Skip) and _is_settings_text(found, content):
             text = decoded(content) or ""
@@ -250,7 +256,7 @@ def _shown(blob: str, number: int, text: str) -> ShownLine:
 
 
 def _text(raw: bytes) -> str:
-    return (decoded(raw.removesuffix(b"\r")) or raw.decode("latin-1")).removesuffix("\r")
+    return (decoded(raw) or raw.decode("latin-1")).removesuffix("\r")
 
 
 @dataclass(frozen=True, slots=True)

@@ -374,3 +374,33 @@ def test_code_that_is_too_large_makes_a_review_incomplete_and_large_data_does_no
     assert world.review().state == "reviewed"
     world.commit({"padded.py": "x = 1\n" * 80_000})
     assert world.review().state == "incomplete"
+
+
+@pytest.mark.case(119)
+def test_no_cut_patch_passes_for_a_whole_one(world: World) -> None:
+    body = "".join(f"line_{n} = {n}\n" for n in range(60))
+    after: Content = {
+        name: body.replace("line_3 = 3", "line_3 = 30").replace("line_50 = 50", "line_50 = 500")
+        for name in ("a.py", "b.py")
+    }
+    world.change({"a.py": body, "b.py": body}, after)
+    changes = GitChanges(world.path)
+    for most in range(250, 1_400, 7):
+        for difference in changes.difference("main", "feature", most):
+            assert difference.patch is None or len(difference.patch.hunks) == 2, most
+
+
+@pytest.mark.case(18)
+@pytest.mark.parametrize("text", ["上上", "名" * 4_000 + "\n上 = 1\nx = 1\n"])
+def test_utf_16_whose_bytes_hold_line_ends_is_told_as_binary(world: World, text: str) -> None:
+    found = reasons(world, {"a.py": ""}, {"a.py": b"\xff\xfe" + text.encode("utf-16-le")})
+    assert found == {"a.py": "binary"}
+
+
+def test_settings_of_the_repository_change_no_line_of_what_is_read(world: World) -> None:
+    git(world.path, "config", "diff.suppressBlankEmpty", "true")
+    git(world.path, "config", "core.bigFileThreshold", "1")
+    lines = shown(world, {"a.py": "one = 1\n\ntwo = 2\n"}, {"a.py": "one = 1\n\ntwo = 3\n"})
+    assert lines == {1: "one = 1", 2: "", 3: "two = 3"}
+    (patch,) = read_patches(b"diff --git a/x b/x\n@@ -1,2 +1,2 @@\n\n-old\n+new\n")
+    assert [(line.kind, line.old, line.new) for line in patch.hunks[0].lines] == [(" ", 1, 1), ("-", 2, 0), ("+", 0, 2)]

@@ -133,3 +133,13 @@ def test_the_reviewed_commit_is_the_one_of_our_own_row(world: World) -> None:
     world.model.ways["file"] = lambda call: {**honest(call)}
     row = world.review_of.run(target)
     assert {finding.head for finding in world.findings()} == {target.head} == {row.target.head}
+
+
+@pytest.mark.case(24)
+def test_only_one_prefix_of_a_diff_is_taken_off_a_path(world: World) -> None:
+    world.change({"x.py": "", "b/x.py": ""}, {"x.py": "same = 1\n", "b/x.py": "same = 1\n"})
+    changes = GitChanges(world.path)
+    found = changes.difference("main", "feature", 1_000_000)
+    sources = select(found, changes.contents(wanted_entries(found, SelectionRules())), SelectionRules()).sources
+    files = Files({source.path: source for source in sources}, {})
+    assert files.place("a/b/x.py", "1", 1, "same = 1").path == "b/x.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -396,3 +397,25 @@ def test_a_finding_in_a_file_that_the_change_does_not_touch_is_placed_there_and_
     world.review()
     (finding,) = world.findings()
     assert (finding.where, finding.anchor, finding.delivery) == ("old.py:3", "exact", "summary")
+
+
+@pytest.mark.parametrize(("characters", "warms"), [(20_000, True), (1_000, False)])
+def test_long_instructions_are_written_to_the_cache_by_one_call_before_the_others_read_them(
+    world: World, characters: int, warms: bool
+) -> None:
+    prompts = replace(world.rules.prompts, file="Look closely. " * (characters // 14))
+    world.rules = replace(world.rules, prompts=prompts, unit_characters=2_000)
+    world.change({"a.py": ""}, files(8, "# filler\n" * 150))
+    started: list[int] = []  # how many had finished when each call began
+    finished: list[int] = []
+
+    def slow(call: Call) -> dict[str, Any]:
+        started.append(len(finished))
+        time.sleep(0.05)
+        finished.append(1)
+        return honest(call)
+
+    world.model.ways["file"] = slow
+    assert world.review().state == "reviewed"
+    assert (started[1] == 1) is warms
+    assert {call.caches for call in world.model.made("file")} == {warms}

@@ -95,7 +95,7 @@ class Concluder:
         """Records the end, with what the history is told of it. Nothing is recorded twice."""
         now = self.clock()
         findings = self._findings(planned, gathered, summaries)
-        told = {f"{row['id']}": row for a in first.answers for row in a.answer.get("prior_findings", ())}
+        told = _answers(first)
         rows, counts = _rows(planned, gathered, findings, told, now)
         known = {row.finding: row for row in self.ledger.finding_rows(planned.target.repo, planned.target.number)}
         rows = [(_kept(row, known.get(row.finding)), event) for row, event in rows]
@@ -135,6 +135,16 @@ class Concluder:
                 (routed(finding, planned.rules.thresholds[finding.category]) for finding in after), key=lambda f: f.rank
             )
         )
+
+
+def _answers(first: PassResult) -> dict[str, Mapping[str, str]]:
+    """What was said of earlier findings, by those who were asked about them; two answers that differ are none."""
+    told: dict[str, list[Mapping[str, str]]] = {}
+    for answered in first.answers:
+        for row in answered.answer.get("prior_findings", ()):
+            if row["id"] in answered.names:
+                told.setdefault(row["id"], []).append(row)
+    return {name: rows[0] for name, rows in told.items() if len({row["status"] for row in rows}) == 1}
 
 
 def _rows(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -361,13 +360,12 @@ def test_a_denied_tool_inside_of_the_files_is_no_answer(world: World) -> None:
     assert ended.mishap is Mishap.DENIED
 
 
-def test_a_large_hostile_change_is_planned_quickly(world: World) -> None:
-    """Not a benchmark: only that nothing in it is quadratic in the size of one line."""
+def test_one_huge_line_and_a_minified_file_are_told_and_stop_nothing(world: World) -> None:
     world.change(
         {"a.py": ""},
         {"min.js": "var a=" + "1+" * 1_000_000 + "1;\n", "long.py": "x = '" + "y" * 300_000 + "'\n" + FAULT},
     )
-    began = time.monotonic()
     row = world.review()
-    assert time.monotonic() - began < 20
-    assert {file.path: file.state.value for file in world.ledger.review_files(row.key)}["min.js"] == "skipped"
+    states = {file.path: file.state.value for file in world.ledger.review_files(row.key)}
+    assert states == {"min.js": "skipped", "long.py": "skipped"}
+    assert row.state == "incomplete"  # code that nobody looked at

@@ -427,3 +427,16 @@ def test_branches_that_are_merged_or_not_meant_are_left_alone(world: World) -> N
     changes = GitChanges(world.path)
     assert [h.branch for h in heads_to_review("acme", "main", ("feature/*",), changes, world.ledger)] == ["feature/one"]
     assert "merged" not in [h.branch for h in heads_to_review("acme", "main", ("*",), changes, world.ledger)]
+
+
+def test_two_answers_that_differ_are_none_and_invented_ids_change_nothing(world: World) -> None:
+    before = started(world)
+
+    def muddled(call: Call) -> dict[str, Any]:
+        (prior,) = listed(call.prompt, "earlier_findings")
+        rows = [{"id": prior["id"], "status": status, "reason": ""} for status in ("resolved", "still_open")]
+        return {"findings": [], "prior_findings": [*rows, {"id": "P0000000000", "status": "resolved", "reason": ""}]}
+
+    world.model.ways["file"] = muddled
+    assert again(world, {"a.py": "x = 2\n"}) == before
+    assert world.ledger.reviews("acme", "7")[0].counts == {"unanswered": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -48,6 +49,13 @@ def failed(folder: Path, body: str, limit_seconds: float = 20) -> Failed:
     return told
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
 def test_the_real_binary_answers_and_says_what_it_took(tmp_path: Path) -> None:
     with Simulator() as api:
         told = run(ClaudeCli(find_claude(None), KEY, api.base_url), tmp_path)
@@ -78,8 +86,9 @@ def test_errors_of_the_api_come_through_the_real_binary_by_name(tmp_path: Path, 
 def test_a_hang_is_ended_with_everything_that_it_started(tmp_path: Path) -> None:
     told = failed(tmp_path, f"sleep 300 & echo $! > {tmp_path}/grandchild; wait", limit_seconds=1)
     assert told.mishap is Mishap.TIMED_OUT
-    status = Path(f"/proc/{(tmp_path / 'grandchild').read_text().strip()}/stat")
-    assert not status.exists() or ") Z " in status.read_text()
+    grandchild = int((tmp_path / "grandchild").read_text())
+    while is_running(grandchild):  # a signal takes a moment; what stays for ever meets the limit of the test
+        time.sleep(0.02)
 
 
 @pytest.mark.case(88)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -355,10 +358,14 @@ def test_a_slow_git_is_ended_with_its_helpers(world: World, tmp_path: Path, monk
         time.sleep(0.02)
 
 
-def _living(group: int) -> list[str]:
+def _living(group: int) -> list[int]:
     """An ended process may still wait for its parent to look."""
-    told = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True, check=False).stdout
-    return [state for state in told.split() if not state.startswith("Z")]
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
 
 
 def test_settings_are_reviewed_like_code_and_prose_and_lock_files_are_not(world: World) -> None:

@@ -47,6 +47,22 @@ class OutOfCredit(Refused):
     """Nothing can be paid for until a person has settled it: credit or a spend limit is used up."""
 
 
+class Forbidden(Refused):
+    """The forge lets this account not do this; other things may work."""
+
+
+class AnchorRefused(Refused):
+    """One of several comments stands where the forge takes none; it does not say which. None of them was taken."""
+
+
+class PendingReview(Refused):
+    """An unfinished review of this account is in the way: a forge takes one at a time."""
+
+
+class Gone(Refused):
+    """What was asked for is not there, or this account may not know of it."""
+
+
 class InDoubt(Exception):
     """No answer: what was asked may or may not have happened. Find out; never just ask again."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from review_pipeline.adapters.ledger.heads import HeadRows
 from review_pipeline.adapters.ledger.outbox import OutboxRows
 from review_pipeline.adapters.ledger.outcomes import OutcomeRows
 from review_pipeline.adapters.ledger.plans import PlanRows
+from review_pipeline.adapters.ledger.posts import PostRows
 from review_pipeline.adapters.ledger.reviews import ReviewRows
 from review_pipeline.adapters.ledger.submissions import SubmissionRows
 
 
-class AuditLedger(PlanRows, SubmissionRows, OutcomeRows, OutboxRows, ReviewRows):
-    """Implements the ports Ledger and Reviews."""
+class AuditLedger(PlanRows, SubmissionRows, OutcomeRows, OutboxRows, ReviewRows, PostRows, HeadRows):
+    """Implements the ports Ledger, Reviews, Posts and HeadQueue."""

@@ -9,11 +9,12 @@ from datetime import date
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from review_pipeline.access import GitHubAccess
 from review_pipeline.core import routing
 from review_pipeline.core.cost import Price, PriceTable
 from review_pipeline.core.finding import Category
@@ -53,8 +54,15 @@ class RepositoryEntry(_Strict):
         str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Short name; it appears in partition keys")
     ]
     path: Annotated[
-        Path, Field(description="A git repository on this machine, relative to this file; bare ones are fine")
-    ]
+        Path | None, Field(description="A git repository on this machine, relative to this file; bare ones are fine")
+    ] = None
+    github: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$",
+            description="owner/name: its pull requests are reviewed; without a path it is also audited, from a copy kept under mirrors/",
+        ),
+    ] = None
     ref: Annotated[str, Field(description="The branch or commit to audit")] = "HEAD"
     include: Annotated[
         tuple[str, ...], Field(description="Only these files (patterns as in .gitignore); empty: all source files")
@@ -73,6 +81,16 @@ class RepositoryEntry(_Strict):
     def _patterns_can_be_read(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         SelectionRules(exclude=patterns)  # raises ValueError with the pattern
         return patterns
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.path is None and self.github is None:
+            raise ValueError(f"repository {self.name!r} has neither 'path' nor 'github'; say where it is")
+        if self.github is not None and self.pull_requests is not None:
+            raise ValueError(
+                f"repository {self.name!r}: 'pull_requests' is about branches of a 'path'; those of 'github' are reviewed without it"
+            )
+        return self
 
 
 class AuditEntry(_Strict):
@@ -132,6 +150,41 @@ class PullRequestsEntry(_Strict):
     branches: Annotated[tuple[str, ...], Field(description="Patterns of branch names, as in a shell")] = ("*",)
 
 
+class GitHubEntry(_Strict):
+    """How pull requests of repositories that say `github:` are reviewed and answered."""
+
+    bases: Annotated[tuple[str, ...], Field(description="Only what is to go into these branches; patterns")] = ("*",)
+    drafts: Annotated[bool, Field(description="Review drafts, too")] = False
+    forks: Annotated[bool, Field(description="Review what comes from forks, too")] = True
+    skip_authors: Annotated[
+        tuple[int | str, ...],
+        Field(description="Accounts that are not reviewed: ids of people or programs, or logins of programs"),
+    ] = ()
+    settle_seconds: Annotated[float, Field(ge=0, description="A head is reviewed after no push for so long")] = 5
+    most_inline: Annotated[int, Field(ge=0, le=50, description="Comments at lines; the rest goes into the body")] = 40
+    block_on: Annotated[
+        Literal["never", "critical", "warning", "info"],
+        Field(description="The mildest severity that fails the check; then what is incomplete fails it, too"),
+    ] = "never"
+    label: Annotated[str, Field(max_length=50, description="Set where findings need a human")] = ""
+    reviewers: Annotated[tuple[str, ...], Field(description="Asked for a review where findings need a human")] = ()
+    teams: Annotated[tuple[str, ...], Field(description="The same, for teams of the organisation")] = ()
+    resolve_threads: Annotated[bool, Field(description="Takes 'contents: write', for nothing else")] = True
+    sarif: Annotated[bool, Field(description="Upload findings to code scanning as well")] = False
+    merge_queue: Annotated[
+        bool, Field(description="Answer for the commits of merge queues; one more request a look")
+    ] = False
+    reactions: Annotated[bool, Field(description="A thumbs down of someone who may write dismisses a finding")] = True
+    dismissing_words: Annotated[
+        tuple[str, ...],
+        Field(description="An answer that begins or ends with one of these dismisses, from someone who may write"),
+    ] = ("not a bug", "false positive", "won't fix", "wontfix", "by design", "works as intended", "/dismiss")
+    dedicated_account: Annotated[
+        bool,
+        Field(description="false: a person reviews with this account, too; then their unfinished review is waited for"),
+    ] = True
+
+
 class BatchEntry(_Strict):
     max_requests: Annotated[int, Field(ge=1, le=100_000)] = 100_000
     max_body_bytes: Annotated[int, Field(ge=10_000, le=250_000_000)] = 250_000_000
@@ -159,6 +212,7 @@ class Config(_Strict):
     ] = ()  # above the workloads, whose models it prices
     workloads: Workloads = Workloads()
     batches: BatchEntry = BatchEntry()
+    github: GitHubEntry = GitHubEntry()
     thresholds: Annotated[
         dict[Category, Share],
         Field(description="Confidence from which a finding goes to the developer instead of a human"),
@@ -171,6 +225,11 @@ class Config(_Strict):
         names = [entry.name for entry in entries]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two repositories are called {', '.join(doubled)}; names must differ")
+        slugs = [entry.github.lower() for entry in entries if entry.github]
+        if doubled := sorted({slug for slug in slugs if slugs.count(slug) > 1}):
+            raise ValueError(
+                f"two repositories are {', '.join(doubled)} on GitHub; its pull requests would be reviewed twice"
+            )
         return entries
 
     @field_validator("workloads")  # not of the model: that would wait until all other faults are mended
@@ -234,6 +293,7 @@ class Settings:
     is_offline: bool
     claude_binary: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    github: GitHubAccess = field(default_factory=GitHubAccess)
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -247,6 +307,7 @@ class Settings:
             is_offline=environment.get("REVIEW_PIPELINE_OFFLINE") == "1",
             claude_binary=environment.get("CLAUDE_BINARY") or None,
             api_key=environment.get("ANTHROPIC_API_KEY") or None,
+            github=GitHubAccess.read(environment),
         )
 
     def key(self) -> str:
@@ -267,7 +328,11 @@ class Settings:
         )
 
     def repository_path(self, entry: RepositoryEntry) -> Path:
-        return self.config_path.parent / entry.path
+        """What is audited: the path, or the copy of what is on the forge."""
+        return self.mirror_path(entry) if entry.path is None else self.config_path.parent / entry.path
+
+    def mirror_path(self, entry: RepositoryEntry) -> Path:
+        return self.home / "mirrors" / f"{entry.name}.git"
 
 
 def read_config(path: Path, *, must_exist: bool) -> Config:

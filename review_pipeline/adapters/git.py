@@ -27,7 +27,7 @@ _REFETCH = (
 
 # Each of these is a way in which a repository could start a program or point git elsewhere. Repository configuration
 # can set protocol.ext.allow=always, which beats protocol.allow=never; GIT_ALLOW_PROTOCOL beats both.
-_HARDENED = tuple(
+HARDENED = tuple(
     word
     for setting in (
         "core.hooksPath=/dev/null",
@@ -141,7 +141,7 @@ class GitRepository:
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         # With --git-dir git neither searches the folders above nor refuses a repository that belongs to somebody else.
-        return ["git", "--no-pager", *_HARDENED, f"--git-dir={git_dir(self.path)}", *arguments]
+        return ["git", "--no-pager", *HARDENED, f"--git-dir={git_dir(self.path)}", *arguments]
 
     def _ask(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = self._command(arguments)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SQL = files("review_pipeline") / "sql" / "history"
 _KEPT_COPIES = 3
 _LOCK_SECONDS = 300
-_OWN_SCRIPTS = frozenset({"cell_planned", "batch_collected", "review_recorded", "finding_triaged"})
+_OWN_SCRIPTS = frozenset({"cell_planned", "batch_collected", "review_recorded", "finding_triaged", "findings_answered"})
 _KINDS = _OWN_SCRIPTS | {"resubmission_planned"}
 # Two threads leave groups of DuckDB's usual 122,880 rows half-filled; a checkpoint then writes them all over again (0.7 s and 1.6 x the file).
 _ROWS_PER_GROUP = 61_440

@@ -132,7 +132,7 @@ def test_a_key_that_nobody_reads_is_a_fault(tmp_path, yaml, place):
     [
         ("repositories: [{name: 'a|b', path: x}]", "repositories.0.name"),
         ("repositories: [{name: ../a, path: x}]", "repositories.0.name"),
-        ("repositories: [{name: a}]", "repositories.0.path"),
+        ("repositories: [{name: a}]", "repositories.0"),
         ("repositories: [{name: a, path: x, exclude: ['!']}]", "repositories.0.exclude"),
         ("repositories: [{name: a, path: x, include: ['ok', '!']}]", "repositories.0.include"),
         ("workloads: {nightly_quality_audit: {schedule: nightly}}", "workloads.nightly_quality_audit.schedule"),

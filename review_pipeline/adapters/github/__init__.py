@@ -1,0 +1,1 @@
+"""GitHub, github.com or Enterprise Server, behind the ports of a forge."""

@@ -66,6 +66,7 @@ def audit(
     wait: Annotated[bool, typer.Option(help="Poll until everything is collected.")] = False,
 ) -> None:
     """Plan and send today's audit of one repository. Run it twice and nothing is sent twice."""
+    from review_pipeline.wiring_forge import ForgeWiring
     from review_pipeline.workflows.audit import plan_audit
 
     pipeline = Pipeline.from_environment()
@@ -75,6 +76,7 @@ def audit(
         pipeline.history.claim(pipeline.ledger.identity(), pipeline.ledger.last_event())
     cell = pipeline.cell(entry, _day(day))
     with out.status(f"planning {cell}") as status:
+        entry = ForgeWiring(pipeline).fetched(entry)
         plan = plan_audit(
             pipeline.audit(entry), cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now(),
             progress=lambda what, done, of: status.update(f"{what}: {done} of {of}"),

@@ -6,6 +6,7 @@ import dagster as dg
 
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
 from review_pipeline.defs.findings_history import findings_history
+from review_pipeline.defs.github_pull_requests import github_pull_requests
 from review_pipeline.defs.jobs import (
     collect_batches,
     monday_report,
@@ -18,6 +19,7 @@ from review_pipeline.defs.new_heads import new_heads
 from review_pipeline.defs.open_batches import open_batches
 from review_pipeline.defs.preload import PRELOAD
 from review_pipeline.defs.pull_request import pull_request_reviews, review_pull_request
+from review_pipeline.defs.review_feedback import hear_feedback, hourly_feedback, review_feedback
 from review_pipeline.defs.weekly_report import weekly_quality_report
 from review_pipeline.wiring import Pipeline
 
@@ -29,10 +31,11 @@ defs = dg.Definitions(
         findings_history,
         weekly_quality_report,
         pull_request_reviews,
+        review_feedback,
     ],
-    jobs=[submit_audit, collect_batches, refresh_history, weekly_report, review_pull_request],
-    schedules=[nightly_schedule(Pipeline.from_environment().workload.schedule), monday_report],
-    sensors=[open_batches, new_heads],
+    jobs=[submit_audit, collect_batches, refresh_history, weekly_report, review_pull_request, hear_feedback],
+    schedules=[nightly_schedule(Pipeline.from_environment().workload.schedule), monday_report, hourly_feedback],
+    sensors=[open_batches, new_heads, github_pull_requests],
     executor=dg.multiprocess_executor.configured(
         {"max_concurrent": 4, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}
     ),

@@ -7,11 +7,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
 from review_pipeline.core.audit import State
 from review_pipeline.ports import InDoubt, Refused, Unavailable
+from review_pipeline.settings import RepositoryEntry
 from review_pipeline.wiring import Pipeline, utc_now
+from review_pipeline.wiring_forge import ForgeWiring, slug_of
 
 ENOUGH_BYTES = 2_000_000_000  # a full batch: 250 MB of body, as much again of results, and the history's copy
 WARN_BEFORE_RETIREMENT = timedelta(days=60)
@@ -56,9 +59,12 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
     yield _asked("claude", lambda: _claude(pipeline))
     if not settings.config.repositories:
         yield Examined("repositories", "warn", f"none in {settings.config_path}; scheduled audits have nothing to do")
+    wiring = ForgeWiring(pipeline)
     for entry in settings.config.repositories:
-        repository = pipeline.repository(entry)
-        yield _asked(f"repository {entry.name}", lambda: f"{entry.ref} is {repository.resolve(entry.ref).commit[:12]}")  # noqa: B023
+        if entry.path is not None:
+            yield _asked(f"repository {entry.name}", partial(_at_path, pipeline, entry))
+        if entry.github is not None:
+            yield _asked(f"GitHub {entry.github}", partial(_on_github, wiring, entry))
     yield _disk(pipeline)
     if not pipeline.has_ledger():
         yield Examined("ledger", "ok", "not there yet; the first audit makes it")
@@ -78,6 +84,20 @@ def _claude(pipeline: Pipeline) -> str:
     binary = find_claude(pipeline.settings.claude_binary)
     version = ClaudeCli(binary, "", None).version
     return f"{version} at {binary}; {pipeline.calls_at_once} call(s) at once on this machine"
+
+
+def _at_path(pipeline: Pipeline, entry: RepositoryEntry) -> str:
+    return f"{entry.ref} is {pipeline.repository(entry).resolve(entry.ref).commit[:12]}"
+
+
+def _on_github(wiring: ForgeWiring, entry: RepositoryEntry) -> str:
+    slug = slug_of(entry)
+    us = wiring.forge.us(slug)
+    ids = wiring.forge.repository_ids([slug])
+    if str(slug) not in ids:
+        raise Refused(f"{slug} is not there, or {us.login} may not see it. Correct the name, or install the App there.")
+    verdict = "a check run" if wiring.pipeline.settings.github.is_app else "a commit status"
+    return f"seen as {us.login}; verdicts are told as {verdict}"
 
 
 def _asked(name: str, ask: Callable[[], str]) -> Examined:

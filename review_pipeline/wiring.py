@@ -170,12 +170,13 @@ class Pipeline:
 
         return Desks(self.home / "desks")
 
-    def review(self, entry: RepositoryEntry, base_ref: str) -> Review:
-        """Reviews of one repository, by the criteria that its base holds."""
+    def review(self, entry: RepositoryEntry, base_ref: str, *, on_forge: bool = False) -> Review:
+        """Reviews of one repository, by the criteria that its base holds. on_forge: its pull requests, from the copy that was fetched."""
         from review_pipeline.workflows.pull_request import Planner
         from review_pipeline.workflows.review import Review
 
-        changes = self.changes(self.settings.repository_path(entry))
+        path = self.settings.mirror_path(entry) if on_forge else self.settings.repository_path(entry)
+        changes = self.changes(path)
         rules = self.review_rules(entry, self.base_criteria(changes, base_ref))
         return Review(
             changes, self.ledger, self.claude, Planner(changes, self.ledger, rules, utc_now), self.desks.open, self.calls_at_once, utc_now
@@ -191,6 +192,11 @@ class Pipeline:
     def base_criteria(self, changes: GitChanges, base_ref: str) -> str:
         text = changes.file(changes.resolve(base_ref).commit, "CLAUDE.md")
         return criteria.section(text) if text else ""
+
+    @staticmethod
+    def is_on_forge(entry: RepositoryEntry, number: str) -> bool:
+        """Branches of a path are named, pull requests of a forge are numbered."""
+        return entry.github is not None and number.isdigit()
 
     def review_rules(self, entry: RepositoryEntry, base_criteria: str) -> ReviewRules:
         from review_pipeline.core.review_rules import Prompts, ReviewRules

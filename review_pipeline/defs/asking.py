@@ -22,6 +22,7 @@ def run_key(
     *,
     most_runs: int,
     first_pause_seconds: float,
+    longest_pause_seconds: float = 86_400.0,
 ) -> str | None:
     """The key for one more run of a unit of work, or None for now. same: tags of runs that must not run beside it.
 
@@ -37,6 +38,6 @@ def run_key(
         )
         return None
     last_end = max((record.end_time or 0.0 for record in records), default=0.0)
-    if time.time() - last_end < first_pause_seconds * 2 ** (len(records) - 1):
+    if time.time() - last_end < min(first_pause_seconds * 2 ** (len(records) - 1), longest_pause_seconds):
         return None
     return f"{unit}:{len(records)}"

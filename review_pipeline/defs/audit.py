@@ -9,6 +9,7 @@ from review_pipeline.defs import metadata
 from review_pipeline.defs.failing import told_as_failure
 from review_pipeline.defs.partitions import audit_days, cell_of
 from review_pipeline.wiring import Pipeline, nonce, utc_now
+from review_pipeline.wiring_forge import ForgeWiring
 from review_pipeline.workflows.audit import plan_audit
 from review_pipeline.workflows.resubmission import plan_resubmission
 
@@ -25,6 +26,7 @@ def batch_submissions(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     with told_as_failure():
         entry = pipeline.entry_of(cell)
         pipeline.settings.key()  # said before work is put into a plan
+        entry = ForgeWiring(pipeline).fetched(entry)
         audit = pipeline.audit(entry)
         plan = plan_audit(
             audit, cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now()

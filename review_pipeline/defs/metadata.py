@@ -13,6 +13,7 @@ from review_pipeline.core.audit import PlannedCell, State, Submission
 if TYPE_CHECKING:
     from review_pipeline.ports import Collected
     from review_pipeline.report.review import ReviewPage
+    from review_pipeline.workflows.publishing import Published
     from review_pipeline.workflows.resubmission import Resubmitted
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
@@ -70,6 +71,18 @@ def of_resubmissions(done: Resubmitted, submissions: Sequence[Submission]) -> Me
         "given_up": dg.MetadataValue.md(table(("request", "why"), given_up[:50])),
         "batches": dg.MetadataValue.md(batchtable(submissions)),
     }
+
+
+def of_posting(published: Published) -> Metadata:
+    told: Metadata = {
+        "posted": published.state,
+        "verdict": published.verdict,
+        "comments_at_lines": published.inline,
+        "not_posted": dg.MetadataValue.md("\n".join(f"- {trouble}" for trouble in published.troubles) or "nothing"),
+    }
+    if published.url:
+        told["on_the_forge"] = dg.MetadataValue.url(published.url)
+    return told
 
 
 def of_review(page: ReviewPage) -> Metadata:

@@ -1,12 +1,16 @@
 """Reviews of changes in Dagster: the passes are ops, and what one of them has paid for the next ones find in the ledger."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from review_pipeline.defs import metadata
 from review_pipeline.defs.failing import told_as_failure
 from review_pipeline.defs.findings_history import WRITER_POOL
-from review_pipeline.ports import Refused
+from review_pipeline.ports import Gone, Refused
+from review_pipeline.settings import RepositoryEntry
 from review_pipeline.wiring import Pipeline, utc_now
+from review_pipeline.wiring_forge import ForgeWiring
 from review_pipeline.workflows.findings_history import bring_up_to_date
 from review_pipeline.workflows.pull_request import Planned
 from review_pipeline.workflows.review import Progress, Review
@@ -17,7 +21,7 @@ REVIEWS = dg.AssetKey("pull_request_reviews")
 
 
 class Change(dg.Config):
-    """A branch of a configured repository, pinned to the head that was seen."""
+    """A branch of a configured repository or a pull request of its forge, pinned to the head that was seen."""
 
     repo: str
     head: str
@@ -25,19 +29,48 @@ class Change(dg.Config):
     base: str
 
 
-@dg.op
-def plan_review(context: dg.OpExecutionContext, config: Change) -> str:
-    """Reads the change and writes the plan down; answers the key of the review."""
+class Telling(dg.Config):
+    """How the end is told. holds_incomplete: another run follows, so what is incomplete is not yet posted."""
+
+    holds_incomplete: bool = False
+
+
+@dg.op(out=dg.Out(str, is_required=False))
+def plan_review(context: dg.OpExecutionContext, config: Change) -> Iterator[dg.Output[str]]:
+    """Reads the change and writes the plan down; answers the key of the review, or nothing if there is nothing left to review."""
     pipeline = Pipeline.from_environment()
     with told_as_failure():
         pipeline.desks.sweep()
-        review = pipeline.review(pipeline.settings.repository(config.repo), config.base)
-        planned = review.planner.plan(review.planner.target(config.repo, config.base, config.head, config.number))
+        entry = pipeline.settings.repository(config.repo)
+        if pipeline.is_on_forge(entry, config.number):
+            planned = _plan_of_pull(context, pipeline, entry, config)
+        else:
+            review = pipeline.review(entry, config.base)
+            planned = review.planner.plan(review.planner.target(config.repo, config.base, config.head, config.number))
+        if planned is None:
+            return
         if planned.row.is_finished and planned.row.state in ("incomplete", "failed"):
-            review.ledger.reopen_review(planned.key)
+            pipeline.ledger.reopen_review(planned.key)
     for part in planned.row.plan:
         context.log.info(f"{part.name}: {part.calls} call(s); {part.reason}")
-    return planned.key
+    yield dg.Output(planned.key)
+
+
+def _plan_of_pull(
+    context: dg.OpExecutionContext, pipeline: Pipeline, entry: RepositoryEntry, change: Change
+) -> Planned | None:
+    """None if it is not open any more, which the queue then knows."""
+    wiring = ForgeWiring(pipeline)
+    try:
+        target = wiring.pulls(entry).prepare(int(change.number), change.head)
+    except Gone as error:
+        context.log.warning(str(error))
+        pipeline.ledger.close_head(entry.name, int(change.number), str(error))
+        return None
+    planned = pipeline.review(entry, target.base, on_forge=True).planner.plan(target)
+    if not planned.row.is_finished and (trouble := wiring.publisher(entry).begin(planned.row)):
+        context.log.warning(f"that the review is under way could not be told: {trouble}")
+    return planned
 
 
 @dg.op(pool=POOL)
@@ -87,8 +120,8 @@ def summarise_review(context: dg.OpExecutionContext, key: str) -> str:
 
 
 @dg.op(pool=WRITER_POOL)
-def publish_review(context: dg.OpExecutionContext, key: str) -> None:
-    """Brings the findings history up to date, and shows the review where people look for it."""
+def publish_review(context: dg.OpExecutionContext, key: str) -> str:
+    """Brings the findings history up to date, and shows the review where engineers look for it."""
     pipeline = Pipeline.from_environment()
     with told_as_failure():
         row = pipeline.ledger.review(key)
@@ -96,8 +129,24 @@ def publish_review(context: dg.OpExecutionContext, key: str) -> None:
         page = pipeline.page(row)
         bring_up_to_date(pipeline.ledger, pipeline.history, utc_now)
     context.log_event(dg.AssetMaterialization(REVIEWS, metadata=metadata.of_review(page)))
-    context.add_output_metadata(metadata.of_review(page))
-    if row.state in ("incomplete", "failed"):
+    return key
+
+
+@dg.op
+def post_review(context: dg.OpExecutionContext, config: Telling, key: str) -> None:
+    """Tells the developer, where the change is on a forge. A review that is not complete fails the run here, after all of it is kept."""
+    pipeline = Pipeline.from_environment()
+    with told_as_failure():
+        row = pipeline.ledger.review(key)
+        assert row is not None
+        entry = pipeline.settings.repository(row.target.repo)
+        is_incomplete = row.state in ("incomplete", "failed")
+        if pipeline.is_on_forge(entry, row.target.number) and not (is_incomplete and config.holds_incomplete):
+            published = ForgeWiring(pipeline).publisher(entry).publish(row)
+            for trouble in published.troubles:
+                context.log.warning(trouble)
+            context.add_output_metadata(metadata.of_posting(published))
+    if is_incomplete:
         raise dg.Failure(
             description=f"the review of {row.target.number} is {row.state}: {'; '.join(row.troubles)[:600]}. "
             "What was answered is kept; the sensor asks for the rest.",
@@ -113,7 +162,8 @@ def _planned(key: str) -> tuple[Review, Planned]:
             raise Refused(
                 f"no review {key} is in the ledger. Start the job from its sensor, or with the config of plan_review."
             )
-        review = pipeline.review(pipeline.settings.repository(row.target.repo), row.target.base)
+        entry = pipeline.settings.repository(row.target.repo)
+        review = pipeline.review(entry, row.target.base, on_forge=pipeline.is_on_forge(entry, row.target.number))
         return review, review.planner.plan(row.target)
 
 
@@ -122,12 +172,12 @@ def _is_done(planned: Planned) -> bool:
 
 
 @dg.job(
-    # Five short steps around calls that wait: a process for each step would take longer than all of our own work.
+    # Six short steps around calls that wait: a process for each step would take longer than all of our own work.
     executor_def=dg.in_process_executor,
     description="One review of one head of one change, in three passes of `claude -p`. Run it again at any time: what was answered is not asked again.",
 )
 def review_pull_request() -> None:
-    publish_review(summarise_review(review_across_files(review_files(plan_review()))))
+    post_review(publish_review(summarise_review(review_across_files(review_files(plan_review())))))
 
 
 pull_request_reviews = dg.AssetSpec(

@@ -168,7 +168,7 @@ def _rows(
     for prior in planned.priors:
         if prior.id in gathered.matched.seen or prior.status is not Status.OPEN:
             continue
-        answer = told.get(prior_name(prior))
+        answer = told.get(prior_name(prior.id))
         stands = standing(prior, planned.priors, gathered.files, planned.moves)
         ruling = verdict(
             prior, (answer["status"], answer["reason"]) if answer else None, was_asked=prior.id in asked, stands=stands,

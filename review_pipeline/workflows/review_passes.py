@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from review_pipeline.core.claude_call import Call
 from review_pipeline.core.claude_end import ADVICE, Answer, Failed, Mishap, Spent
@@ -262,15 +262,15 @@ def _is_first(planned: Planned, unit: Unit, prior: Prior) -> bool:
     return next((other.name for other in planned.units if path in other.paths), unit.name) == unit.name
 
 
-def prior_name(prior: Prior) -> str:
+def prior_name(finding: UUID) -> str:
     """From its identity, so that a repeated call has the same text."""
-    return f"P{prior.id.hex[:10]}"
+    return f"P{finding.hex[:10]}"
 
 
 def _listed_prior(prior: Prior, planned: Planned) -> Listed:
     line = planned.moves.line_at(prior.head, prior.path, prior.line) if prior.line else None
     return Listed(
-        prior_name(prior), planned.moves.path(prior.path), line or None, prior.category.value, prior.severity, prior.confidence, prior.issue,
+        prior_name(prior.id), planned.moves.path(prior.path), line or None, prior.category.value, prior.severity, prior.confidence, prior.issue,
         prior.evidence,
     )  # fmt: skip
 

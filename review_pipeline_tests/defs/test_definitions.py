@@ -32,6 +32,7 @@ def test_the_graph_of_assets_is_the_designed_one(repository: dg.RepositoryDefini
         "findings_history": ["batch_results", "batch_submissions", "failure_resubmissions", "pull_request_reviews"],
         "pull_request_reviews": [],
         "weekly_quality_report": ["batch_results", "findings_history"],
+        "review_feedback": ["pull_request_reviews"],
     }
 
 
@@ -64,14 +65,20 @@ def test_jobs_schedules_and_sensors_are_these(repository: dg.RepositoryDefinitio
         "refresh_history": ["findings_history"],
         "weekly_report": ["weekly_quality_report"],
         "review_pull_request": [],
+        "hear_feedback": ["review_feedback"],
     }
     schedules = {
         schedule.name: (schedule.cron_schedule, schedule.default_status.name) for schedule in repository.schedule_defs
     }
-    assert schedules == {"nightly_audits": ("0 1 * * *", "STOPPED"), "monday_report": ("0 6 * * 1", "STOPPED")}
+    assert schedules == {
+        "nightly_audits": ("0 1 * * *", "STOPPED"),
+        "monday_report": ("0 6 * * 1", "STOPPED"),
+        "hourly_feedback": ("7 * * * *", "RUNNING"),
+    }
     assert {sensor.name: sensor.default_status.name for sensor in repository.sensor_defs} == {
         "open_batches": "RUNNING",
         "new_heads": "RUNNING",
+        "github_pull_requests": "RUNNING",
     }
 
 

@@ -15,7 +15,7 @@ _KNOWN = re.compile(
     | \bsk-ant-[A-Za-z0-9_-]{8,}
     | \bsk-(?:proj-|live-)?[A-Za-z0-9_-]{20,}
     | \b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{10,}
-    | \bgh[pousr]_[A-Za-z0-9]{20,}
+    | \bgh[a-z]_[A-Za-z0-9._-]{20,}(?<![.-])
     | \bgithub_pat_[A-Za-z0-9_]{20,}
     | \bglpat-[A-Za-z0-9_-]{16,}
     | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b

@@ -16,7 +16,7 @@ from review_pipeline.report.posted import Posting, comment_body, review_body
 from review_pipeline.report.review import ReviewPage
 
 _ROUNDS = 5  # of reading back and trying again, before a later run goes on
-_MOST_TESTS = 24  # requests to find out which comments the forge refuses
+_MOST_TESTS = 48  # requests to find out which comments the forge refuses
 _ONLY_A_TEST = "0" * 12
 
 

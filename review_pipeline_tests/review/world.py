@@ -27,7 +27,7 @@ from review_pipeline.workflows.pull_request import Planner
 from review_pipeline.workflows.review import Review
 
 _HEAD = re.compile(r'^<(?:file|outline|removed) path=("(?:[^"\\]|\\.)*")')
-_ROW = re.compile(r"^(\d+)#([0-9a-f]{4})\|(.*)$")
+ROW = re.compile(r"^(\d+)#([0-9a-f]{4})\|(.*)$")
 _FAULT = re.compile(r"FAULT\((\w+), (\w+), ([0-9.]+)(?:, ([^)]*))?\)")
 USAGE = Spent(Usage(1_000, 100), Decimal("0.01"), 1, ("claude-sonnet-5-5",))
 
@@ -54,7 +54,7 @@ def faults_in(prompt: str) -> list[dict[str, Any]]:
     for line in prompt.split("\n"):
         if head := _HEAD.match(line):
             path = json.loads(head[1])
-        elif (row := _ROW.match(line)) and (fault := _FAULT.search(row[3])):
+        elif (row := ROW.match(line)) and (fault := _FAULT.search(row[3])):
             found.append(
                 {
                     "path": path, "anchor": f"{row[1]}#{row[2]}", "end_line": int(row[1]), "category": fault[1], "severity": fault[2],

@@ -68,6 +68,7 @@ class AppCredentials(Credentials):
     app_id: str
     private_key: str = field(repr=False)
     clock: Callable[[], float] = time.time
+    pause: Callable[[float], None] = time.sleep
     _made: dict[tuple[int, str, str], _Made] = field(default_factory=dict, repr=False)
     _installations: dict[str, _Installation] | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -140,7 +141,7 @@ class AppCredentials(Credentials):
         }  # fmt: skip
         for tried in range(4):
             if tried:
-                time.sleep(0.5 * 2**tried)
+                self.pause(0.5 * 2**tried)
             try:
                 answer = httpx2.request(method, url, headers=headers, json=body, timeout=30.0)
             except httpx2.HTTPError:

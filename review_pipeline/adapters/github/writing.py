@@ -30,7 +30,7 @@ class Writing:
 
     def reviews(self, slug: Slug, number: int) -> tuple[PostedReview, ...]:
         """All of a pull request; of those that are pending the forge shows only our own."""
-        pages = self.client.pages(f"repos/{slug}/pulls/{number}/reviews?per_page=100", slug, "publish")
+        pages = self.client.pages(f"repos/{slug}/pulls/{number}/reviews?per_page=100", slug)
         return tuple(_review(entry) for page in pages for entry in page)
 
     def begin(

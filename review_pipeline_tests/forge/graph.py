@@ -26,7 +26,7 @@ class Graph:
     def answer(self, body: dict[str, Any], token: Token) -> dict[str, Any]:
         root = {
             "node": lambda _i, **said: self._node(token, said["id"]),
-            "nodes": lambda _i, ids: [self._node(token, one) for one in ids],
+            "nodes": lambda _i, ids: [self._node_or_error(token, one) for one in ids],
             "repository": lambda _i, **said: self._named(token, f"{said['owner']}/{said['name']}"),
             "viewer": lambda _i: self._user(token.account, "User"),
             "resolveReviewThread": lambda _i, **said: self._resolve(token, said["input"]["threadId"]),
@@ -49,6 +49,13 @@ class Graph:
         if repository is None or not self._may_see(token, repository):
             raise _refused("NOT_FOUND", f"Could not resolve to a Repository with the name '{slug}'.")
         return self._repository(repository)
+
+    def _node_or_error(self, token: Token, node: str) -> dict[str, Any] | GraphQLError:
+        """One that is gone is null in the list, with an error beside it; the others are told."""
+        try:
+            return self._node(token, node)
+        except GraphQLError as error:
+            return error
 
     def _node(self, token: Token, node: str) -> dict[str, Any]:
         for repository in self.world.repositories.values():

@@ -58,7 +58,10 @@ def test_a_thread_in_which_a_human_spoke_last_is_left_to_humans(told: Office, wh
 def test_a_thread_stays_open_if_the_reviewer_does_not_say_that_it_is_fixed(told: Office) -> None:
     def unsure(call: object) -> dict[str, object]:
         answer = honest(call)  # type: ignore[arg-type]
-        return {**answer, "prior_findings": [{**prior, "status": "cannot_tell"} for prior in answer["prior_findings"]]}
+        return {
+            **answer,
+            "prior_findings": [{**prior, "status": "not_verifiable"} for prior in answer["prior_findings"]],
+        }
 
     told.model.ways["file"] = unsure  # type: ignore[assignment]
     told.push({"a.py": FIXED})

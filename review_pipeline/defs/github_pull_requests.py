@@ -84,7 +84,7 @@ class _Asking:
         if row is not None and is_complete:
             self._ask(queued, f"post {row.key}", MOST_POSTS)
         else:
-            self._ask(queued, f"review {queued.change} {seen.head} {seen.base_ref} {queued.seen_at:%Y%m%dT%H%M%S}", MOST_REVIEWS)  # fmt: skip
+            self._ask(queued, f"review {queued.change} {seen.head} {seen.base_ref} {queued.seen_at:%Y%m%dT%H%M%S%f}", MOST_REVIEWS)  # fmt: skip
 
     def _ask(self, queued: QueuedHead, unit: str, most_runs: int) -> None:
         seen, instance = queued.seen, self.context.instance

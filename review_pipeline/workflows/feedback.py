@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from review_pipeline.core.audit import NewEvent
-from review_pipeline.core.feedback import WRITERS, FeedbackRules, dismissal
+from review_pipeline.core.feedback import WRITERS, Dismissal, FeedbackRules, dismissal
 from review_pipeline.core.forge import Actor, PullRequest, Slug, ThreadComment
 from review_pipeline.core.placing import coded
 from review_pipeline.core.posts import FindingOutcome, Post
@@ -80,26 +80,25 @@ class Feedback:
             return permissions[actor.login]
 
         found: list[FindingOutcome] = []
-        dismissed: list[str] = []
+        dismissals: list[tuple[FindingRow, Dismissal]] = []
         for finding in sorted(told.keys() & rows.keys()):
             row, thread = rows[finding], threads.get(finding)
             found.append(self._outcome(row, "told", "", told[finding]))
+            if thread is not None:
+                found += self._of_thread(row, thread, us)
+            if thread is not None and row.status == "open":
+                counts = row.head == pull.head and not _is_by(thread, us)
+                ruling = dismissal(thread.thread, is_ours, may_write, self.rules, resolved_counts=counts)
+                if ruling is not None:
+                    dismissals.append((row, ruling))
+                    found.append(self._outcome(row, "dismissed", ruling.by, ruling.why))
+                    continue
             found += self._of_code(row, pull, file_now)
-            if thread is None:
-                continue
-            found += self._of_thread(row, thread, us)
-            if row.status != "open":
-                continue
-            counts = row.head == pull.head and not _is_by(thread, us)
-            ruling = dismissal(thread.thread, is_ours, may_write, self.rules, resolved_counts=counts)
-            if ruling is not None:
-                self._dismiss(row, ruling.by, ruling.why)
-                dismissed.append(finding)
-                found.append(self._outcome(row, "dismissed", ruling.by, ruling.why))
         fresh = self._record(number, found)
-        return Heard(
-            fresh, tuple(dismissed), self._is_settled(number, pull, [rows[f] for f in told.keys() & rows.keys()])
-        )
+        for row, ruling in dismissals:  # after they are told: a crash between leaves them to be heard once more
+            self._dismiss(row, ruling.by, ruling.why)
+        settled = self._is_settled(number, pull, [rows[finding] for finding in told.keys() & rows.keys()])
+        return Heard(fresh, tuple(row.finding for row, _ in dismissals), settled)
 
     def hear_all(self, heard: HeardAll, most: int, file_now: FileNow) -> None:
         """Every pull request on which something was told, those first that were not heard for the longest."""

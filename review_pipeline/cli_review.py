@@ -60,6 +60,11 @@ def review(
     offline: Annotated[
         bool, typer.Option("--offline", help="Without a key: an offline analyser answers in the model's place.")
     ] = False,
+    github: Annotated[
+        str | None,
+        typer.Option(help="owner/name on GitHub, or its name in the configuration: reviews the pull request --number."),
+    ] = None,
+    post: Annotated[bool, typer.Option("--post", help="With --github: post the review there, too.")] = False,
     form: Annotated[Output, typer.Option("--format", help="What is printed.")] = Output.MARKDOWN,
     output: Annotated[Path | None, typer.Option(help="Write it to this file instead.")] = None,
     fail_on: Annotated[
@@ -71,13 +76,19 @@ def review(
     Run it again after a push: only what changed is paid for. Exit codes: 0 reviewed, 4 findings at or above --fail-on,
     5 incomplete (something was not reviewed), 1 refused, 3 try again later.
     """
+    if github is not None and not (number or "").isdigit():
+        raise Refused("--github needs --number, the number of the pull request.")
+    if github is not None and offline:
+        raise Refused("--github reads from GitHub, which --offline does without. Leave one of them out.")
+    if post and github is None:
+        raise Refused("--post needs --github: a branch on this machine has no pull request to post on.")
     path = repo.resolve()
     if output is not None and not output.absolute().parent.is_dir():  # said before anything is paid for
         raise Refused(
             f"{output} cannot be written: there is no folder {output.absolute().parent}. Make it, or give another file."
         )
     with _pipeline(offline=offline) as pipeline:
-        page = _reviewed(pipeline, path, base, head, number)
+        page = _reviewed(pipeline, path, base, head, number) if github is None else _on_github(pipeline, github, int(number or 0), posts=post)  # fmt: skip
         text = _rendered(page, form)
         _publish(pipeline)
         _write(text, output)
@@ -121,6 +132,16 @@ def _reviewed(pipeline: Pipeline, path: Path, base: str | None, head: str, numbe
     with err.status(f"reading what {escape(target.number)} changes") as status:
         row = reviewing.run(target, _telling(status.update))
     return pipeline.page(row)
+
+
+def _on_github(pipeline: Pipeline, name: str, number: int, *, posts: bool) -> ReviewPage:
+    from review_pipeline.cli_github import entry_on_github, reviewed_on_github
+
+    pipeline.settings.key()
+    entry = entry_on_github(pipeline, name)
+    pipeline.desks.sweep()
+    with err.status(f"reading {escape(name)}#{number}") as status:
+        return reviewed_on_github(pipeline, entry, number, _telling(status.update), posts=posts)
 
 
 def _telling(update: Callable[[str], None]) -> Callable[[str, str, str], None]:

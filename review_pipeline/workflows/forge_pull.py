@@ -34,6 +34,10 @@ class ForgePulls:
         """
         self.finish_earlier(number)
         self.feedback.hear(number)
+        return self.pinned(number, head)
+
+    def pinned(self, number: int, head: str | None = None) -> Target:
+        """Both ends fetched; nothing is written on the forge."""
         pull = self.forge.pull(self.slug, number)
         if pull.state != "open":
             raise Gone(f"{self.slug}#{number} is {pull.state}; only open pull requests are reviewed.")

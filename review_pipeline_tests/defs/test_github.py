@@ -1,5 +1,7 @@
 """Pull requests of a forge through Dagster: the sensor asks for one run of each head, and the run posts one review."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,3 +160,60 @@ def test_without_repositories_on_github_nothing_is_asked(home: Path, instance: d
 @pytest.mark.parametrize("cursor", ["{", "[]", '{"batch": "x"}', '{"batch": 999}', '{"batch": -1}'])
 def test_a_cursor_that_cannot_be_read_begins_anew(pull: Pull, instance: dg.DagsterInstance, cursor: str) -> None:
     assert len(tick(instance, cursor)) == 1
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    """As a person types it: in a process of its own."""
+    code = "from review_pipeline.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_reviews_a_pull_request_and_posts_it_only_when_told_to(pull: Pull, forge: Forge) -> None:
+    code, said = command("review", "--github", SLUG, "--number", "1")
+    assert code == 4, said
+    assert "`one.py:5`" in said
+    assert forge.writes() == []
+    code, said = command("review", "--github", "api", "--number", "1", "--post")
+    assert code == 4, said
+    assert "posted:" in said
+    assert len(pull.reviews) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--github", SLUG], "--number"),
+        (["--post"], "--github"),
+        (["--github", "nonsense", "--number", "1"], "owner/name"),
+        (["--github", SLUG, "--number", "99"], "not there"),
+        (["--github", SLUG, "--number", "1", "--offline"], "--offline"),
+    ],
+)
+def test_what_the_command_cannot_do_is_said_in_one_sentence(pull: Pull, arguments: list[str], words: str) -> None:
+    code, said = command("review", *arguments)
+    assert code == 1
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_the_doctor_sees_the_repository_on_github(pull: Pull) -> None:
+    _, said = command("doctor")
+    assert "seen as reviewer; verdicts are told as a commit status" in said
+
+
+def test_outcomes_come_back_by_the_hour(pull: Pull, instance: dg.DagsterInstance, forge: Forge) -> None:
+    (request,) = tick(instance)
+    assert run(instance, request).success
+    forge.world.reply(pull, pull.reviews[0].threads[0], "reviewer", "Still looking.")
+    result = defs.resolve_job_def("hear_feedback").execute_in_process(instance=instance)
+    assert result.success
+    (event,) = result.asset_materializations_for_node("review_feedback")
+    assert event.metadata["pull_requests"].value == 1
+    assert "told" in str(event.metadata["new_outcomes"].value)
+
+
+def test_a_repository_that_is_on_github_alone_is_audited_from_a_copy(pull: Pull, home: Path) -> None:
+    code, said = command("audit", "api")
+    assert code == 0, said
+    assert "1 files submitted" in " ".join(said.split())

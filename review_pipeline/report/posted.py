@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from review_pipeline.core.comment import code, fenced, one_line, plain
+from review_pipeline.core.comment import code, fenced, one_line, plain, visible
+from review_pipeline.core.fix import applicable, words
 from review_pipeline.core.forge import Annotation, Conclusion, PullRequest
 from review_pipeline.core.marker import mark
 from review_pipeline.core.posting import Telling, Told
@@ -163,7 +165,8 @@ def _ended(row: FindingRow, posting: Posting) -> str:
 
 
 def _advice(row: FindingRow) -> list[str]:
-    return [f"**Do:** {plain(row.suggestion)}", ""] if row.suggestion else []
+    advice = words(row.suggestion)
+    return [f"**Do:** {plain(advice)}", ""] if advice else []
 
 
 def _small(told: Told, posting: Posting) -> str:
@@ -183,12 +186,12 @@ def _small(told: Told, posting: Posting) -> str:
     return f"<sub>{row.finding[:8]} · {' · '.join(parts)}</sub>"
 
 
-def comment_body(told: Told, posting: Posting, post: str, replacement: str | None = None) -> str:
-    """replacement: the exact new text of the commented lines, offered as a change that can be applied with one click."""
+def comment_body(told: Told, posting: Posting, post: str, before: Sequence[str] = ()) -> str:
+    """With a change that can be applied with one click, where the new text is exact. before: the lines of the file as they are."""
     row = told.first
     lines = [_title(row), "", plain(row.issue), "", *_advice(row)]
-    if replacement is not None:
-        lines += [fenced(replacement, "suggestion", 4_000), ""]
+    if (text := applicable(row, told.lines, before)) is not None:
+        lines += [fenced(text, "suggestion", len(text)), ""]
     if posting.pull.head != posting.page.review.target.head:
         lines += [f"<sub>about `{posting.page.review.target.head[:12]}`; the branch has moved on</sub>", ""]
     return "\n".join([*lines, _small(told, posting), mark(post)])
@@ -236,7 +239,7 @@ def concluded(posting: Posting, verdict: str, url: str, troubles: tuple[str, ...
 def _annotation(row: FindingRow) -> Annotation:
     """Annotations are shown as they are, without Markdown."""
     assert row.start_line is not None
-    told = f"{' '.join(row.issue.split())}\n{' '.join(row.suggestion.split())}".strip()
+    told = f"{' '.join(visible(row.issue).split())}\n{' '.join(visible(words(row.suggestion)).split())}".strip()
     title = f"{row.severity}: {row.category.replace('_', ' ')}"
     return Annotation(
         row.path, row.start_line, max(row.start_line, row.end_line or 0), _LEVEL[row.severity], title, told

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from review_pipeline.core.comment import code, fenced, one_line, plain
+from review_pipeline.core.fix import replacement, words
 from review_pipeline.core.pull_request import FileResult, FileState
 from review_pipeline.core.review_record import Call, CallEnd, FindingRow, ReviewRow
 
@@ -147,8 +148,10 @@ def _entry(row: FindingRow, elsewhere: list[str], also: tuple[str, ...]) -> list
     if row.status != "open":
         lines += [f"**{row.status.replace('_', ' ')}**: {one_line(row.status_reason)}", ""]
         return lines
-    if row.suggestion:
-        lines += [f"**Do:** {plain(row.suggestion)}", ""]
+    if advice := words(row.suggestion):
+        lines += [f"**Do:** {plain(advice)}", ""]
+    if (text := replacement(row.suggestion)) is not None:
+        lines += ["New text for these lines:", "", fenced(text), ""]
     told = [f"confidence {row.confidence:.0%}", *([f"because {one_line(row.reason)}"] if row.reason else [])]
     if row.anchor == "unanchored":
         told.append("no line of the change could be verified for it")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from review_pipeline.core.comment import cut, visible
 from review_pipeline.core.finding import Category
+from review_pipeline.core.fix import words
 from review_pipeline.core.review_record import FindingRow
 from review_pipeline.report.review import ReviewPage
 
@@ -68,7 +69,7 @@ def _rule(category: str) -> dict[str, Any]:
 
 
 def _result(row: FindingRow, rule: int) -> dict[str, Any]:
-    text = f"{row.issue} {row.suggestion}".strip() or row.category
+    text = f"{row.issue} {words(row.suggestion)}".strip() or row.category
     result: dict[str, Any] = {
         "ruleId": row.category,
         "ruleIndex": rule,

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from review_pipeline.core.fix import replacement
 from review_pipeline.core.forge import InlineComment, PostedReview, Slug
 from review_pipeline.core.marker import content_id, mark, marks, post_id
 from review_pipeline.core.posting import Commentable, Telling, Told, telling
 from review_pipeline.core.posts import Post
+from review_pipeline.core.review_record import FindingRow
 from review_pipeline.forge_ports import Forge, Posts
 from review_pipeline.ports import AnchorRefused, Changes, Forbidden, Gone, InDoubt, PendingReview, Refused, Unavailable
 from review_pipeline.report.posted import Posting, comment_body, review_body
@@ -130,9 +132,15 @@ class ReviewPoster:
             assert told.lines is not None
             start, line = told.lines
             post = self.id_of(posting.page, "comment", told.first.finding)
-            body = comment_body(told, posting, post)
+            body = comment_body(told, posting, post, self._before(posting, told.first))
             found.append(InlineComment(post, told.first.path, told.first.side, line, start, body))
         return tuple(found)
+
+    def _before(self, posting: Posting, row: FindingRow) -> list[str]:
+        """The file as it is, where a finding comes with new text for its lines."""
+        if replacement(row.suggestion) is None:
+            return []
+        return (self.changes.file(posting.page.review.target.head, row.path) or "").split("\n")
 
     def _begun(self, posting: Posting, review: Post) -> PostedReview | None:
         number, head = posting.pull.number, posting.page.review.target.head

@@ -67,6 +67,47 @@ def _found(prompt: str, words: str) -> dict[str, object]:
     return {**faults_in(prompt)[0], "issue": words, "suggestion": words}
 
 
+def advised(office: Office, advice: str, **over: object) -> str:
+    """The text of the one comment that a model with this advice leads to."""
+    office.opened({"a.py": "start = 0\n"}, {"a.py": "start = 0\n" + FAULT + "end = 0\n"})
+    office.model.ways["file"] = lambda call: {
+        "findings": [{**faults_in(call.prompt)[0], "suggestion": advice, **over}],
+        "prior_findings": [],
+    }
+    office.told()
+    return office.threads()[0].comments[0].body
+
+
+def test_an_exact_fix_can_be_applied_with_one_click(office: Office) -> None:
+    text = advised(office, "Use two.\n```suggestion\nx = 2  # `two`\n```")
+    assert "**Do:** Use two.\n" in text
+    assert "```suggestion\nx = 2  # `two`\n```\n" in text
+
+
+@pytest.mark.case(27)
+@pytest.mark.parametrize(
+    ("advice", "over"),
+    [
+        ("Use two.", {}),
+        ("One of:\n```suggestion\nx = 2\n```\n```suggestion\nx = 3\n```", {}),
+        (f"As it was:\n```suggestion\n{FAULT.strip()}\n```", {}),
+        ("Hidden:\n```suggestion\nx = 2\u202e\n```", {}),
+        ("Elsewhere:\n```suggestion\nx = 2\n```", {"anchor": "999#abcd"}),
+        ("Indented:\n```suggestion\n    x = 2\n```", {}),
+        ("Only blanks:\n```suggestion\nx  =  1  # FAULT(bug, critical, 0.9, The value is wrong)\n```", {}),
+        ("Far:\n```suggestion\n" + "x = 2\n" * 30 + "```", {}),
+    ],
+)
+def test_a_fix_that_would_not_fit_exactly_is_not_offered(office: Office, advice: str, over: dict[str, object]) -> None:
+    assert "```suggestion" not in advised(office, advice, **over)
+
+
+@pytest.mark.case(28)
+def test_a_fix_cannot_leave_its_block(office: Office) -> None:
+    text = advised(office, "````suggestion\n```\n@octocat fixes #1\n```\n````")
+    assert "````suggestion\n```\n@octocat fixes #1\n```\n````\n" in text
+
+
 @pytest.mark.case(39)
 @pytest.mark.parametrize("bad", [[0], [7, 8], [0, 19, 39]])
 def test_comments_at_lines_that_the_forge_refuses_cost_only_themselves(

@@ -114,7 +114,7 @@ def test_lines_around_a_place_are_shown_only_where_the_hunks_do_not(source: Chan
 
 
 @pytest.mark.case(27)
-def test_a_suggestion_is_prose_and_never_a_patch_that_could_be_applied(world: World) -> None:
+def test_new_text_is_shown_as_code_and_never_as_a_patch_that_could_be_applied(world: World) -> None:
     world.change({"a.py": ""}, {"a.py": "x = 1  # FAULT(bug, critical, 0.9, wrong)\n"})
     world.model.ways["file"] = lambda call: {
         **honest(call),
@@ -123,7 +123,7 @@ def test_a_suggestion_is_prose_and_never_a_patch_that_could_be_applied(world: Wo
     row = world.review()
     text = markdown(ReviewPage(row, world.ledger.review_files(row.key), tuple(world.findings()), ()))
     assert "```suggestion" not in text
-    assert "\\`\\`\\`suggestion" in text
+    assert "New text for these lines:\n\n```\nx = 2\n```" in text
 
 
 @pytest.mark.case(126)

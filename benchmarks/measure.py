@@ -11,7 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks import forge
 from benchmarks.child import Measured, measured
+from benchmarks.github_tick import TIMES
 from benchmarks.server import serving
 from benchmarks.table import Row
 
@@ -27,6 +29,10 @@ TICK_SECONDS = 0.3
 FIRST_REVIEW_TIMES = 2.5
 AGAIN_TIMES = 0.2
 OWN_SECONDS = 6.0
+LOOK_REQUESTS = 20
+LOOK_CPU_SECONDS = 2.0
+PUBLISH_WRITES = 5
+MOST_INLINE = 40  # of a review, unless the configuration says otherwise; the others are told in its body
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,93 @@ def review_overhead(bench: Bench) -> list[Row]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """Of one number of repositories, in alternation: quiet looks, and runs that ask for each repository by itself."""
+
+    repositories: int
+    quiet: list[Measured]
+    each: list[Measured]
+    requests: list[int]
+
+    @property
+    def peak_mb(self) -> float:
+        return max(run.peak_mb for run in self.quiet)
+
+
+def github_tick(bench: Bench) -> list[Row]:
+    repositories, pulls = bench.size(1_000, 60), 5
+    few = _looks(bench, repositories // 10, pulls, 1)
+    many = _looks(bench, repositories, pulls, len(bench.rounds(3)))
+    asked = max(many.requests)
+    ours, first, each = (median(run.facts[name] for run in runs) / 1e6 for runs, name in (
+        (many.quiet, "cpu_us"), (many.quiet, "first_us"), (many.each, "cpu_us"),
+    ))  # fmt: skip
+    name = f"github_tick: {repositories:,} repositories, {repositories * pulls:,} pull requests"
+    return [
+        Row(
+            name, f"one for each: {repositories:,} requests", f"{asked} requests", f"{asked / repositories:.3f}x", f"<= {LOOK_REQUESTS}",
+            many.peak_mb, asked <= LOOK_REQUESTS,
+        ),
+        Row(
+            "github_tick: CPU of a look", f"one for each: {each:.2f} s", f"{ours:.2f} s ({first:.2f} s in a new process)",
+            f"{ours / each:.2f}x", f"<= {LOOK_CPU_SECONDS:.1f} s", many.peak_mb, max(ours, first) <= LOOK_CPU_SECONDS,
+        ),
+        Row(
+            "github_tick: memory", f"{few.repositories * pulls:,} pull requests: {few.peak_mb:,.0f} MB",
+            f"{many.peak_mb:,.0f} MB ({many.peak_mb - few.peak_mb:+.1f} MB)", f"{many.peak_mb / few.peak_mb:.2f}x", "-", many.peak_mb, None,
+        ),
+    ]  # fmt: skip
+
+
+def _looks(bench: Bench, repositories: int, pulls: int, rounds: int) -> _Looks:
+    looks = _Looks(repositories, [], [], [])
+    with bench.scratch() as scratch, forge.serving("many", scratch, repositories, pulls) as running:
+        where = (scratch, running.url, running.secret, repositories)
+        filled = measured("github_tick:first_looks", *where)
+        assert filled.facts["changes"] == repositories * pulls, filled.facts
+        for _ in range(rounds):
+            begin = running.asked()
+            looks.each.append(measured("github_tick:a_request_for_each", *where))
+            between = running.asked()
+            looks.quiet.append(measured("github_tick:quiet_looks", *where))
+            end = running.asked()
+            assert between.since(begin).requests == repositories * TIMES, between
+            assert end.wrong == 0, end
+            looks.requests.append(end.since(between).requests // TIMES)
+    seen = {"repositories": repositories, "pulls": repositories * pulls, "changes": 0}
+    assert all(seen.items() <= run.facts.items() for run in looks.quiet), looks.quiet
+    return looks
+
+
+def github_publish(bench: Bench) -> list[Row]:
+    findings = bench.size(60, 6)
+    runs: dict[int, list[Measured]] = {1: [], findings: []}
+    writes: list[int] = []
+    for _ in bench.rounds(3):
+        for number, measurements in runs.items():
+            with bench.scratch() as scratch, forge.serving("change", scratch, number) as running:
+                measurements.append(measured("github_publish:published", scratch, running.url, running.secret, number))
+                asked = running.asked()
+                assert asked.wrong == 0, asked
+                if number == findings:
+                    writes.append(asked.writes)
+    inline = {run.facts["inline"] for run in runs[findings]}
+    assert inline == {min(findings, MOST_INLINE)}, inline
+    one, all_of_them = (median(run.facts["cpu_us"] for run in measurements) / 1e6 for measurements in runs.values())
+    peak = max(run.peak_mb for run in runs[findings])
+    return [
+        Row(
+            f"github_publish: {findings} findings", f"a comment for each: {findings} writes", f"{max(writes)} writes",
+            f"{max(writes) / findings:.2f}x", f"<= {PUBLISH_WRITES}", peak, max(writes) <= PUBLISH_WRITES,
+        ),
+        Row(
+            f"github_publish: CPU with {findings} findings", f"one finding: {one:.2f} s", f"{all_of_them:.2f} s", f"{all_of_them / one:.2f}x", "-",
+            peak, None,
+        ),
+    ]  # fmt: skip
+
+
 BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     function.__name__: function
     for function in (
@@ -225,5 +318,7 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
         definitions_load,
         review_tokens,
         review_overhead,
+        github_tick,
+        github_publish,
     )
 }

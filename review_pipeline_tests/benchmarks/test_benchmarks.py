@@ -7,7 +7,11 @@ import pytest
 
 from benchmarks.child import ROOT
 from benchmarks.data import COMMIT, GeneratedRepository, content_of
+from benchmarks.forge import Asked, serving
 from benchmarks.measure import BENCHMARKS
+from review_pipeline.adapters.github.auth import TokenCredentials
+from review_pipeline.adapters.github.client import GitHubClient
+from review_pipeline.ports import Gone
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -27,6 +31,17 @@ def test_a_failed_child_stops_the_run(tmp_path: Path):
 
     with pytest.raises(RuntimeError, match="its words are above"):
         measured("results_to_findings:bare_query", str(tmp_path), str(tmp_path))
+
+
+def test_the_forge_in_another_process_tells_what_it_was_asked(tmp_path: Path):
+    with serving("many", str(tmp_path), 1, 1) as forge:
+        client = GitHubClient(forge.url, TokenCredentials(forge.secret))
+        before = forge.asked()
+        assert client.get("repos/acme/r0000").status == 200
+        assert forge.asked().since(before) == Asked(requests=1, writes=0, wrong=0)
+        with pytest.raises(Gone):
+            client.get("repos/acme/ghost")
+        assert forge.asked().since(before) == Asked(requests=2, writes=0, wrong=1)
 
 
 def test_the_generated_files_are_the_same_each_time():

@@ -88,7 +88,7 @@ class Rest:
             (rf"{repo}/commits/(?P<ref>[^/]+)/check-runs", "GET", "checks:read", self._check_runs),
             (rf"{repo}/check-runs", "POST", "checks:write", self._create_check), (rf"{repo}/check-runs/(?P<run>\d+)", "PATCH", "checks:write", self._update_check),
             (rf"{repo}/statuses/(?P<sha>[0-9a-f]{{40}})", "POST", "statuses:write", self._status),
-            (rf"{repo}/issues/(?P<number>\d+)/labels", "POST", "issues:write", self._label),
+            (rf"{repo}/issues/(?P<number>\d+)/labels", "POST", "pull_requests:write", self._label),
             (rf"{repo}/code-scanning/sarifs", "POST", "security_events:write", self._sarif),
             (rf"{repo}/collaborators/(?P<login>[^/]+)/permission", "GET", "metadata:read", self._permission),
         ]  # fmt: skip

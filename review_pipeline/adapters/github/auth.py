@@ -23,7 +23,6 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "publish": {
         "metadata": "read",
         "pull_requests": "write",
-        "issues": "write",
         "checks": "write",
         "statuses": "write",
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from review_pipeline.core.forge import Slug
+from review_pipeline.core.forge import PullRequest, Slug
 from review_pipeline.core.pull_request import Target
 from review_pipeline.core.review_record import ReviewRow
 from review_pipeline.forge_ports import Forge, Mirror
@@ -32,28 +32,35 @@ class ForgePulls:
 
         head: as it was seen; a push since is another review's. Raises Gone for what is not open any more.
         """
-        self.finish_earlier(number)
+        pull = self._open(number)
+        self._finish_earlier(number, head or pull.head)
         self.feedback.hear(number)
-        return self.pinned(number, head)
+        return self._pinned(pull, head)
 
-    def pinned(self, number: int, head: str | None = None) -> Target:
+    def pinned(self, number: int) -> Target:
         """Both ends fetched; nothing is written on the forge."""
+        return self._pinned(self._open(number), None)
+
+    def _open(self, number: int) -> PullRequest:
         pull = self.forge.pull(self.slug, number)
         if pull.state != "open":
             raise Gone(f"{self.slug}#{number} is {pull.state}; only open pull requests are reviewed.")
+        return pull
+
+    def _pinned(self, pull: PullRequest, head: str | None) -> Target:
         pinned = head or pull.head
-        base = self.mirror.fetch_pull(pull.clone_url, pinned, pull.base, pull.base_ref, number)
+        base = self.mirror.fetch_pull(pull.clone_url, pinned, pull.base, pull.base_ref, pull.number)
         merge_base = self.changes.merge_base(base, pinned)
         return Target(
-            self.repo, str(number), pull.base_ref, pull.head_ref or f"pull/{number}", base, pinned, merge_base, pull.title, pull.author.login
+            self.repo, str(pull.number), pull.base_ref, pull.head_ref or f"pull/{pull.number}", base, pinned, merge_base, pull.title, pull.author.login
         )  # fmt: skip
 
-    def finish_earlier(self, number: int) -> None:
-        """Each review that was finished is told about the head it has read, before another one is begun."""
+    def _finish_earlier(self, number: int, head: str) -> None:
+        """Each review that was finished is told about the head it has read, before another one is begun. Not of this head: it may be gone on with."""
         rows = [
             row
             for row in self.reviews(self.repo, str(number))
-            if row.is_finished and row.state in ("reviewed", "incomplete")
+            if row.is_finished and row.state in ("reviewed", "incomplete") and row.target.head != head
         ]
         for row in sorted(rows, key=lambda row: row.planned_at):
             if not self.publisher.is_published(row):

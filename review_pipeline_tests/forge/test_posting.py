@@ -394,6 +394,25 @@ def test_an_incomplete_review_is_posted_as_such_and_is_no_success(office: Office
     assert published.verdict == "neutral"
 
 
+def test_an_incomplete_review_that_waits_for_the_rest_is_not_posted_by_the_run_that_brings_it(office: Office) -> None:
+    office.opened({"a.py": "start = 0\n"}, {"a.py": FAULT, "b.py": "fine = 1\n" * 2_000})
+    office.model.ways["file"] = lambda call: failure(Mishap.NO_ANSWER) if "578-1154" in call.prompt else honest(call)
+    assert office.review().state == "incomplete"
+    office.model.ways.clear()
+    assert office.told().state == "posted"
+    (review,) = office.reviews()
+    assert "Incomplete" not in review.body
+
+
+def test_an_earlier_review_that_was_never_posted_is_told_before_the_next_one(office: Office) -> None:
+    office.opened({"a.py": "start = 0\n"}, {"a.py": "start = 0\n" + FAULT})
+    first = office.review()
+    office.push({"b.py": fault("Second")})
+    office.told()
+    assert [review.commit for review in office.reviews()] == [first.target.head, office.pull().head]
+    assert len(office.threads()) == 2
+
+
 @pytest.mark.parametrize(("block_on", "state"), [("never", "success"), ("critical", "failure"), ("warning", "failure")])
 def test_a_merge_is_stopped_only_where_that_is_configured(office: Office, block_on: str, state: str) -> None:
     office.configure(block_on=block_on)

@@ -54,7 +54,7 @@ def _blocks(posting: Posting) -> list[list[list[str]]]:
     telling = posting.telling
     blocks = [[_head(posting)]]
     if telling.body:
-        title = "### Not at a line of the diff"
+        title = "### Further findings"
         blocks.append([[title, ""], *(_body_entry(told, posting) for told in telling.body)])
     if telling.doubtful:
         head = [
@@ -100,8 +100,8 @@ def _head(posting: Posting) -> list[str]:
     review, telling = posting.page.review, posting.telling
     new = sum(len(told.findings) for told in (*telling.inline, *telling.body))
     counts = [
-        *([f"{new} new finding(s)"] if new else ["no new findings"]),
-        *([f"{len(telling.earlier)} earlier one(s) still open"] if telling.earlier else []),
+        _many(new, "new finding") if new else "no new findings",
+        *([f"{_many(len(telling.earlier), 'earlier finding')} still open"] if telling.earlier else []),
         *([f"{len(telling.ended)} ended"] if telling.ended else []),
     ]
     lines = [f"**Review of `{review.target.head[:12]}`**: {', '.join(counts)}. {_STATES.get(review.state, '')}", ""]
@@ -122,7 +122,7 @@ def _foot(posting: Posting) -> str:
     wrote = (
         " The change says that Claude wrote it; the reviewer is another instance." if review.authored_by_claude else ""
     )
-    return f"<sub>review_pipeline · {code(review.model)} · {len(page.calls)} call(s), ${page.spent_usd:.4f} · {review.key[:12]}.{wrote}</sub>"
+    return f"<sub>review_pipeline · {code(review.model)} · {_many(len(page.calls), 'call')}, ${page.spent_usd:.4f} · {review.key[:12]}.{wrote}</sub>"
 
 
 def _address(row: FindingRow, posting: Posting) -> str:
@@ -217,8 +217,8 @@ def concluded(posting: Posting, verdict: str, url: str, troubles: tuple[str, ...
     review, mine = page.review, page.open("developer")
     worst = ", ".join(f"{n} {severity}" for severity in _SIGN if (n := sum(row.severity == severity for row in mine)))
     titles = {
-        "reviewed": f"{len(mine)} open finding(s){f': {worst}' if worst else ''}",
-        "incomplete": f"incomplete: part of the change was not reviewed; {len(mine)} open finding(s)",
+        "reviewed": f"{_many(len(mine), 'open finding')}{f': {worst}' if worst else ''}",
+        "incomplete": f"incomplete: part of the change was not reviewed; {_many(len(mine), 'open finding')}",
         "nothing_to_review": "nothing to review: no changed file can be",
         "failed": "failed: nothing could be reviewed",
     }
@@ -228,7 +228,7 @@ def concluded(posting: Posting, verdict: str, url: str, troubles: tuple[str, ...
     lines += [f"- not reviewed: {one_line(trouble, 400)}" for trouble in review.troubles[:20]]
     lines += [f"- not posted: {one_line(trouble, 400)}" for trouble in troubles[:20]]
     waiting = len(page.open("human"))
-    lines += [f"- {waiting} finding(s) wait for a human: `review-pipeline triage list`"] if waiting else []
+    lines += [f"- {_many(waiting, 'finding')} for a human to decide: `review-pipeline triage list`"] if waiting else []
     return Conclusion(
         verdict, titles.get(review.state, review.state), "\n".join(lines), url,
         tuple(_annotation(row) for row in mine if verdict and row.side == "RIGHT" and row.in_diff and row.start_line and row.anchor != "unanchored"),
@@ -244,3 +244,7 @@ def _annotation(row: FindingRow) -> Annotation:
     return Annotation(
         row.path, row.start_line, max(row.start_line, row.end_line or 0), _LEVEL[row.severity], title, told
     )
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"

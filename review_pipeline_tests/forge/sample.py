@@ -14,7 +14,7 @@ _BY_FORMAT = {
 
 def sample(described: dict[str, Any], name: str, over: dict[str, Any]) -> dict[str, Any]:
     """name: of a schema among the components. over: values by property, nested ones laid over nested ones."""
-    value = laid_over(least(described, described["components"]["schemas"][name]), over)
+    value = laid_over(least(described, {**described["components"]["schemas"][name], "nullable": False}), over)
     assert isinstance(value, dict)
     return value
 

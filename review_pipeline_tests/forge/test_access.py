@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from review_pipeline.access import GitHubAccess
 from review_pipeline.adapters.github.auth import STAGES
 from review_pipeline.adapters.github.client import GitHubClient
+from review_pipeline.core.forge import Actor, Slug
 from review_pipeline.core.redaction import redact
 from review_pipeline.ports import Refused
-from review_pipeline_tests.forge.office import FAULT, Office
-from review_pipeline_tests.forge.server import Forge
+from review_pipeline_tests.forge.office import FAULT, Office, fault
+from review_pipeline_tests.forge.server import LIMITS, Forge
 
 GRANTED = {
     "metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "checks": "write", "statuses": "write",
@@ -59,6 +60,31 @@ def test_an_app_tells_its_verdict_in_one_check_run_with_annotations(app: Office)
     assert (run.name, run.status, run.conclusion) == ("review_pipeline", "completed", "failure")
     assert [(a["path"], a["start_line"], a["annotation_level"]) for a in run.annotations] == [("a.py", 2, "failure")]
     assert app.repository.statuses == []
+
+
+@pytest.mark.parametrize("kill", [0, 1, 2])
+def test_sixty_annotations_go_in_two_portions_each_of_them_once(app: Office, kill: int) -> None:
+    """They are added to what a check run holds: a portion that is sent again would stand there twice."""
+    app.push({"a.py": "".join(fault(f"Fault number {n}") for n in range(60))})
+    row = app.review()
+    for _ in range(kill):
+        with pytest.raises(KeyboardInterrupt):
+            app.publish(row, app.dying("PATCH .*/check-runs/", "after"))
+    assert app.publish(row).state == "posted"
+    (run,) = app.repository.checks
+    assert sorted(annotation["start_line"] for annotation in run.annotations) == list(range(1, 61))
+    assert run.status == "completed"
+
+
+def test_a_server_that_does_not_tell_an_app_who_it_is(app: Office, forge: Forge) -> None:
+    viewer = LIMITS["graph"][1] | {
+        "errors": [{"type": "FORBIDDEN", "message": "Resource not accessible by integration"}]
+    }
+    app.told()
+    forge.world.reply(app.pull(), app.threads()[0], "dev", "Hm.")
+    answer = forge.graph.answer
+    forge.graph.answer = lambda body, token: viewer if "viewer {" in body["query"] else answer(body, token)  # type: ignore[method-assign]
+    assert app.process().forge.us(Slug("acme", "api")) == Actor("review-app")
 
 
 def test_each_stage_has_a_token_of_its_own_that_is_good_for_one_repository_and_for_no_more_than_it_needs(

@@ -37,7 +37,7 @@ def test_a_finding_that_stays_is_not_told_again_and_is_answered_once_in_its_thre
     assert len(thread.comments) == 2
     assert "Still open" in thread.comments[1].body
     assert not thread.is_resolved
-    assert [("1 earlier one(s) still open" in review.body) for review in told.reviews()] == [False, True, True, True]
+    assert [("1 earlier finding still open" in review.body) for review in told.reviews()] == [False, True, True, True]
 
 
 def test_a_thread_is_not_answered_where_its_file_was_not_touched(told: Office) -> None:

@@ -43,6 +43,9 @@ class TokenCredentials(Credentials):
     def token(self, stage: str, slug: Slug | None) -> str:  # noqa: ARG002
         return self.secret
 
+    def login(self) -> str:
+        return ""
+
     def renew(self, stage: str, slug: Slug | None) -> bool:  # noqa: ARG002
         return False
 
@@ -86,12 +89,8 @@ class AppCredentials(Credentials):
             installation = self._installation(slug)
             return self._made.pop((installation.id, stage, _place(stage, slug)), None) is not None
 
-    def owners(self) -> tuple[str, ...]:
-        """Accounts that have installed the App."""
-        with self._lock:
-            return tuple(self._known())
-
-    def slug(self) -> str:
+    def login(self) -> str:
+        """Of the account that the App acts as, where the forge does not say whom it sees."""
         return str(self._ask("GET", "/app", None)["slug"])
 
     def _installation(self, slug: Slug | None) -> _Installation:

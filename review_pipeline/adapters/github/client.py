@@ -36,6 +36,10 @@ class Credentials(Protocol):
 
     def token(self, stage: str, slug: Slug | None) -> str: ...
 
+    def login(self) -> str:
+        """'' if only the forge knows."""
+        ...
+
     def renew(self, stage: str, slug: Slug | None) -> bool:
         """False if there is no other token to be had."""
         ...

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from review_pipeline.access import GitHubAccess
 from review_pipeline.core.feedback import FeedbackRules
 from review_pipeline.core.forge import PullRequest, QueuedMerge, Slug
 from review_pipeline.core.head_queue import HeadPolicy
@@ -37,22 +38,33 @@ _ALONE_SECONDS = 600
 _WATCH_TIMEOUT_SECONDS, _WATCH_TRIES, _WATCH_PATIENCE_SECONDS = 10.0, 2, 4.0
 
 
+def credentials(access: GitHubAccess) -> Credentials:
+    """Raises Refused if nobody is logged in."""
+    from review_pipeline.adapters.github.auth import AppCredentials, TokenCredentials
+
+    access.check()
+    if access.app_id and access.private_key:
+        return AppCredentials(access.api_url, access.app_id, access.private_key)
+    return TokenCredentials(access.token or "")
+
+
+@lru_cache(maxsize=4)
+def lasting_credentials(access: GitHubAccess) -> Credentials:
+    """For what asks again and again in one process: a token of an App is good for an hour, and a tick must not make one each time."""
+    return credentials(access)
+
+
 @dataclass(frozen=True)
 class ForgeWiring:
-    """One for each process: it holds the connection and the tokens."""
+    """One for each piece of work: it holds the connection and the tokens."""
 
     pipeline: Pipeline
+    made: Callable[[GitHubAccess], Credentials] = credentials
 
     @cached_property
     def credentials(self) -> Credentials:
         """Raises Refused if nobody is logged in."""
-        from review_pipeline.adapters.github.auth import AppCredentials, TokenCredentials
-
-        access = self.pipeline.settings.github
-        access.check()
-        if access.app_id and access.private_key:
-            return AppCredentials(access.api_url, access.app_id, access.private_key)
-        return TokenCredentials(access.token or "")
+        return self.made(self.pipeline.settings.github)
 
     @cached_property
     def forge(self) -> GitHubForge:

@@ -14,7 +14,7 @@ from review_pipeline.defs.new_heads import CHANGE_TAG
 from review_pipeline.defs.pull_request import review_pull_request
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.wiring import Pipeline, utc_now
-from review_pipeline.wiring_forge import ForgeWiring, slug_of
+from review_pipeline.wiring_forge import ForgeWiring, lasting_credentials, slug_of
 
 MOST_REVIEWS = 6  # runs for one head; after that a person has to look
 MOST_POSTS = 60  # runs that only post what is reviewed: a forge may be down for half a day
@@ -28,7 +28,7 @@ MOST_MERGES = 10  # commits of merge queues that one tick answers for
 @dg.sensor(job=review_pull_request, minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
 def github_pull_requests(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Pull requests of repositories that say `github:`. New heads, other bases, drafts that are ready, and reopened ones are reviewed."""
-    wiring = ForgeWiring(Pipeline.from_environment())
+    wiring = ForgeWiring(Pipeline.from_environment(), lasting_credentials)
     if not wiring.entries:
         return dg.SkipReason("no repository says `github:` in the configuration")
     repositories = {entry.name: slug_of(entry) for entry in wiring.entries}

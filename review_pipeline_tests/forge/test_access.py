@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -74,6 +75,28 @@ def test_sixty_annotations_go_in_two_portions_each_of_them_once(app: Office, kil
     (run,) = app.repository.checks
     assert sorted(annotation["start_line"] for annotation in run.annotations) == list(range(1, 61))
     assert run.status == "completed"
+
+
+def test_a_look_after_the_first_makes_no_token_and_one_installation_more_is_seen(app: Office, forge: Forge) -> None:
+    wiring = app.process()
+    for expected in (1, 1):
+        assert wiring.watch().look({"api": Slug("acme", "api")}).pulls == 1
+        assert len(minted(forge)) == expected
+    assert wiring.watch().look({"api": Slug("acme", "api"), "new": Slug("other", "new")}).troubles != []
+    forge.world.repository("other/new")
+    wiring.credentials.clock = lambda: time.time() + 120  # type: ignore[attr-defined]
+    forge.rest._check_jwt = lambda _asked: None  # type: ignore[method-assign]
+    assert wiring.watch().look({"new": Slug("other", "new")}).troubles == []
+
+
+def test_a_permission_that_an_installation_lost_costs_a_new_token(app: Office, forge: Forge) -> None:
+    """What was granted when the list was read may be less by now: the list is read again before giving up."""
+    wiring = app.process()
+    row = app.review(wiring=wiring)
+    forge.rest.granted = {name: level for name, level in GRANTED.items() if name != "checks"}
+    published = app.publish(row, wiring)
+    assert published.state == "posted"
+    forge.expected += [entry for entry in forge.caused_4xx() if entry.status in (403, 422)]
 
 
 def test_a_server_that_does_not_tell_an_app_who_it_is(app: Office, forge: Forge) -> None:

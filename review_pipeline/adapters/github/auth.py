@@ -33,6 +33,7 @@ _EVERYWHERE = ("watch",)  # one question is about many repositories; all other t
 _LEVELS = ("read", "write", "admin")
 _EARLY_SECONDS = 300  # before its end a token is made anew: a fetch or a wait must not outlive it
 _JWT_SECONDS = 540  # ten minutes are allowed
+_LIST_SECONDS = 60  # before an account that was not among the installations is looked for again
 _SKEW_SECONDS = 60  # the forge refuses what was issued in its future
 
 
@@ -73,6 +74,7 @@ class AppCredentials(Credentials):
     pause: Callable[[float], None] = time.sleep
     _made: dict[tuple[int, str, str], _Made] = field(default_factory=dict, repr=False)
     _installations: dict[str, _Installation] | None = None
+    _listed: float = 0.0
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def token(self, stage: str, slug: Slug | None) -> str:
@@ -95,6 +97,9 @@ class AppCredentials(Credentials):
 
     def _installation(self, slug: Slug | None) -> _Installation:
         known = self._known()
+        if slug is not None and slug.owner.lower() not in known and self.clock() - self._listed > _LIST_SECONDS:
+            self._installations = None  # it may have been installed there since
+            known = self._known()
         if slug is None:
             if len(known) != 1:
                 raise Refused(
@@ -118,13 +123,17 @@ class AppCredentials(Credentials):
                         found[str(entry["account"]["login"]).lower()] = _Installation(entry["id"], entry.get("permissions") or {})  # fmt: skip
                 if len(listed) < 100:
                     break
-            self._installations = found
+            self._installations, self._listed = found, self.clock()
         return self._installations
 
     def _make(self, installation: _Installation, stage: str, place: str) -> _Made:
         """Asking for more than was granted is refused as a whole, so what is missing is left out; the call that needs it tells."""
         wanted = {name: level for name, level in STAGES[stage].items() if _has(installation.granted, name, level)}
-        body: dict[str, object] = {"permissions": wanted} if wanted else {}
+        if not wanted:  # asking for nothing would give a token that may do everything
+            raise Forbidden(
+                f"GitHub App {self.app_id} was granted nothing of {', '.join(STAGES[stage])}. Grant it in the App's settings."
+            )
+        body: dict[str, object] = {"permissions": wanted}
         if place:
             body["repositories"] = [place]
         told = self._ask("POST", f"/app/installations/{installation.id}/access_tokens", body)

@@ -65,7 +65,7 @@ def words_of(number: int) -> str:
 
 
 def _many(forge: Forge, _folder: Path, repositories: int, pulls: int) -> str:
-    from review_pipeline_tests.forge.test_heads import many
+    from review_pipeline_tests.forge.office import many
 
     many(forge, repositories, pulls)
     return forge.token()
@@ -73,8 +73,7 @@ def _many(forge: Forge, _folder: Path, repositories: int, pulls: int) -> str:
 
 def _change(forge: Forge, folder: Path, faults: int) -> str:
     """One pull request in real git, and an App that may do what reviews need."""
-    from review_pipeline_tests.forge.office import Office, fault
-    from review_pipeline_tests.forge.test_access import GRANTED
+    from review_pipeline_tests.forge.office import GRANTED, Office, fault
 
     key = folder / "key.pem"
     forge.rest.app_key, forge.rest.granted = _made_key(key), dict(GRANTED)

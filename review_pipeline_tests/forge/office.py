@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,11 @@ from review_pipeline_tests.forge.state import Pull, Repository, Review, Thread
 from review_pipeline_tests.review.world import Model
 
 SLUG = "acme/api"
+# What an installation of the App is allowed.
+GRANTED = {
+    "metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "checks": "write", "statuses": "write",
+    "security_events": "write", "merge_queues": "read",
+}  # fmt: skip
 FAULT = "x = 1  # FAULT(bug, critical, 0.9, The value is wrong)\n"
 
 
@@ -146,3 +152,17 @@ class Office:
 
 def said(entry: Any) -> str:
     return json.dumps(entry.body, ensure_ascii=False)
+
+
+def many(forge: Forge, repositories: int, pulls: int) -> list[dict[str, str]]:
+    """Without git: nothing of them is fetched."""
+    author, moment = forge.world.account("dev"), datetime(2026, 11, 20, tzinfo=UTC)
+    entries = []
+    for n in range(repositories):
+        slug = f"acme/r{n:04}"
+        repository = Repository("acme", f"r{n:04}", f"R_x{n}", None)
+        for number in range(1, pulls + 1):
+            repository.pulls[number] = Pull(number, "A change", author, f"{n:020x}{number:020x}", f"b{number}", "main", slug, updated_at=moment + timedelta(seconds=number))  # fmt: skip
+        forge.world.repositories[slug] = repository
+        entries.append({"name": f"r{n:04}", "github": slug})
+    return entries

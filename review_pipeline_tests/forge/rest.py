@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import re
 from collections.abc import Callable
@@ -14,44 +12,17 @@ from urllib.parse import parse_qs
 
 import jwt
 
-from review_pipeline_tests.forge.sample import laid_over, least, sample
-from review_pipeline_tests.forge.state import Account, CheckRun, Comment, Pull, Repository, Review, Thread, Token, World
+from review_pipeline_tests.forge.asked import Asked, Said, refuse
+from review_pipeline_tests.forge.beside import Beside
+from review_pipeline_tests.forge.sample import laid_over, least
+from review_pipeline_tests.forge.state import Account, Comment, Pull, Repository, Review, Thread, Token
 
 MOST_CHARACTERS = 65_536
 _LEVELS = ("none", "read", "write", "admin")
 
 
 @dataclass
-class Said(Exception):
-    status: int
-    body: Any
-    headers: dict[str, str]
-
-
-def refuse(status: int, message: str, errors: list[Any] | None = None) -> Said:
-    body: dict[str, Any] = {
-        "message": message,
-        "documentation_url": "https://docs.github.com/rest",
-        "status": str(status),
-    }
-    return Said(status, body | ({"errors": errors} if errors is not None else {}), {})
-
-
-@dataclass
-class Asked:
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    body: dict[str, Any]
-    token: Token | None
-    bearer: str
-
-
-@dataclass
-class Rest:
-    world: World
-    described: dict[str, Any]
-    base: str
+class Rest(Beside):
     app_key: str = ""
     app_id: str = "77"
 
@@ -193,25 +164,12 @@ class Rest:
         }  # fmt: skip
         return 200, self._sample("pull-request", told), {}
 
-    def _of(self, repository: Repository, groups: dict[str, str]) -> Pull:
-        pull = repository.pulls.get(int(groups["number"]))
-        if pull is None:
-            raise refuse(404, "Not Found")
-        return pull
-
     def _seen(self, asked: Asked, pull: Pull) -> list[Review]:
         assert asked.token is not None
         return [r for r in pull.reviews if r.state != "PENDING" or r.author is asked.token.account]
 
     def _reviews(self, asked: Asked, repository: Repository, groups: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         return self._page(asked, [self._told_review(r) for r in self._seen(asked, self._of(repository, groups))])
-
-    def _page(self, asked: Asked, entries: list[Any]) -> tuple[int, Any, dict[str, str]]:
-        size, page = (int(asked.query.get(name, [default])[0]) for name, default in (("per_page", "30"), ("page", "1")))
-        headers = {}
-        if len(entries) > size * page:
-            headers["link"] = f'<{self.base}{asked.path}?per_page={size}&page={page + 1}>; rel="next"'
-        return 200, entries[size * (page - 1) : size * page], headers
 
     def _create_review(
         self, asked: Asked, repository: Repository, groups: dict[str, str]
@@ -334,93 +292,7 @@ class Rest:
         self.world.touch(pull)
         return 201, self._told_comment("pull-request-review-comment", thread, comment), {}
 
-    # Beside the commit.
-
-    def _check_runs(
-        self, asked: Asked, repository: Repository, groups: dict[str, str]
-    ) -> tuple[int, Any, dict[str, str]]:
-        name = asked.query.get("check_name", [None])[0]
-        found = [run for run in repository.checks if run.head == groups["ref"] and name in (None, run.name)]
-        status, told, headers = self._page(asked, [self._told_run(run) for run in found])
-        return status, {"total_count": len(found), "check_runs": told}, headers
-
-    def _create_check(
-        self, asked: Asked, repository: Repository, _g: dict[str, str]
-    ) -> tuple[int, Any, dict[str, str]]:
-        assert asked.token is not None
-        body = asked.body
-        if not asked.token.is_app:
-            raise refuse(403, "You must authenticate via a GitHub App.")
-        run = CheckRun(
-            self.world.number(), body["name"], body["head_sha"], body.get("external_id", ""), "queued", None, {}, []
-        )
-        self._changed_run(run, body)
-        repository.checks.append(run)
-        return 201, self._told_run(run), {}
-
-    def _update_check(
-        self, asked: Asked, repository: Repository, groups: dict[str, str]
-    ) -> tuple[int, Any, dict[str, str]]:
-        run = next((run for run in repository.checks if run.id == int(groups["run"])), None)
-        if run is None:
-            raise refuse(404, "Not Found")
-        self._changed_run(run, asked.body)
-        return 200, self._told_run(run), {}
-
-    def _changed_run(self, run: CheckRun, body: dict[str, Any]) -> None:
-        output = body.get("output", {})
-        if body.get("status") == "completed" and not body.get("conclusion"):
-            raise refuse(422, "Invalid request.", ["conclusion is required for a completed check run"])
-        if len(output.get("annotations", ())) > 50:
-            raise refuse(422, "Invalid request.", ["No more than 50 annotations"])
-        run.status = "completed" if body.get("conclusion") else body.get("status", run.status)
-        run.conclusion = body.get("conclusion", run.conclusion)
-        run.output = {**run.output, **{name: value for name, value in output.items() if name != "annotations"}}
-        run.annotations += output.get("annotations", [])
-
-    def _status(self, asked: Asked, repository: Repository, groups: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
-        if len(asked.body.get("description") or "") > 140:
-            raise refuse(422, "Validation Failed", [{"resource": "Status", "code": "custom", "field": "description", "message": "description is too long (maximum is 140 characters)"}])  # fmt: skip
-        told = {"id": self.world.number(), "sha": groups["sha"], **asked.body}
-        repository.statuses.append(told)
-        return 201, self._sample("status", {name: value for name, value in told.items() if name != "sha"}), {}
-
-    def _label(self, asked: Asked, repository: Repository, groups: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
-        pull = self._of(repository, groups)
-        pull.labels += [label for label in asked.body["labels"] if label not in pull.labels]
-        return 200, [self._sample("label", {"name": label}) for label in pull.labels], {}
-
-    def _request_reviewers(
-        self, asked: Asked, repository: Repository, groups: dict[str, str]
-    ) -> tuple[int, Any, dict[str, str]]:
-        pull = self._of(repository, groups)
-        for login in asked.body.get("reviewers", ()):
-            if login not in repository.roles:
-                raise refuse(
-                    422,
-                    "Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator.",
-                )
-            if pull.author is not None and login == pull.author.login:
-                raise refuse(422, "Review cannot be requested from pull request author.")
-        pull.requested += asked.body.get("reviewers", [])
-        return 201, self._sample("pull-request-simple", {"number": pull.number}), {}
-
-    def _sarif(self, asked: Asked, repository: Repository, _g: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
-        if not repository.scans_code:
-            raise refuse(403, "Advanced Security must be enabled for this repository to use code scanning.")
-        repository.sarifs.append(json.loads(gzip.decompress(base64.b64decode(asked.body["sarif"]))))
-        return 202, {"id": f"sarif-{self.world.number()}", "url": "https://forge.example/sarif"}, {}
-
-    def _permission(self, _a: Asked, repository: Repository, groups: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
-        role = repository.roles.get(groups["login"], "none")
-        if groups["login"] not in self.world.accounts:
-            raise refuse(404, "Not Found")
-        return 200, {"permission": role, "role_name": role, "user": None}, {}
-
     # How things are told.
-
-    def _sample(self, name: str, over: dict[str, Any]) -> dict[str, Any]:
-        return sample(self.described, name, over)
 
     def _user(self, account: Account | None) -> dict[str, Any] | None:
         if account is None:
@@ -435,12 +307,3 @@ class Rest:
     def _told_comment(self, schema: str, thread: Thread, comment: Comment) -> dict[str, Any]:
         told = {"id": comment.id, "body": comment.body, "path": thread.path, "user": self._user(comment.author), "html_url": f"https://forge.example/comment/{comment.id}"}  # fmt: skip
         return self._sample(schema, told)
-
-    def _told_run(self, run: CheckRun) -> dict[str, Any]:
-        output = {
-            "title": run.output.get("title"),
-            "summary": run.output.get("summary"),
-            "annotations_count": len(run.annotations),
-        }
-        told = {"id": run.id, "name": run.name, "head_sha": run.head, "external_id": run.external_id, "status": run.status, "conclusion": run.conclusion, "output": output}  # fmt: skip
-        return self._sample("check-run", told)

@@ -26,8 +26,9 @@ import uvicorn
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 
+from review_pipeline_tests.forge.asked import Said, refuse
 from review_pipeline_tests.forge.graph import Graph
-from review_pipeline_tests.forge.rest import Rest, Said, refuse
+from review_pipeline_tests.forge.rest import Rest
 from review_pipeline_tests.forge.state import Token, World
 
 DESCRIBED = json.loads((Path(__file__).parent / "described" / "openapi.json").read_text(encoding="utf-8"))

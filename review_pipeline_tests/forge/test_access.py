@@ -20,13 +20,8 @@ from review_pipeline.adapters.github.client import GitHubClient
 from review_pipeline.core.forge import Actor, Slug
 from review_pipeline.core.redaction import redact
 from review_pipeline.ports import Refused
-from review_pipeline_tests.forge.office import FAULT, Office, fault
+from review_pipeline_tests.forge.office import FAULT, GRANTED, Office, fault
 from review_pipeline_tests.forge.server import LIMITS, Forge
-
-GRANTED = {
-    "metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "checks": "write", "statuses": "write",
-    "security_events": "write", "merge_queues": "read",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ from review_pipeline.core.forge import Actor, SeenHead, Slug
 from review_pipeline.core.head_queue import HeadPolicy, QueuedHead, changed, has_settled
 from review_pipeline.ports import Unavailable
 from review_pipeline.workflows.pull_heads import Looked
-from review_pipeline_tests.forge.office import FAULT, SLUG, Office
+from review_pipeline_tests.forge.office import FAULT, SLUG, Office, many
 from review_pipeline_tests.forge.server import Forge
-from review_pipeline_tests.forge.state import Pull, Repository
 
 
 def look(office: Office, first_batch: int = 0) -> Looked:
@@ -166,20 +165,6 @@ def test_a_base_branch_that_was_deleted(office: Office) -> None:
     row = office.review()
     assert row.state == "reviewed"
     assert [finding.path for finding in office.findings()] == ["a.py"]
-
-
-def many(forge: Forge, repositories: int, pulls: int) -> list[dict[str, str]]:
-    """Without git: nothing of them is fetched."""
-    author, moment = forge.world.account("dev"), datetime(2026, 11, 20, tzinfo=UTC)
-    entries = []
-    for n in range(repositories):
-        slug = f"acme/r{n:04}"
-        repository = Repository("acme", f"r{n:04}", f"R_x{n}", None)
-        for number in range(1, pulls + 1):
-            repository.pulls[number] = Pull(number, "A change", author, f"{n:020x}{number:020x}", f"b{number}", "main", slug, updated_at=moment + timedelta(seconds=number))  # fmt: skip
-        forge.world.repositories[slug] = repository
-        entries.append({"name": f"r{n:04}", "github": slug})
-    return entries
 
 
 def reconfigure(office: Office, entries: list[dict[str, str]]) -> None:

@@ -157,7 +157,7 @@ def test_an_incomplete_review_fails_its_run_with_the_reason_and_is_asked_for_aga
     result = run(instance, request)
     assert not result.success
     (failed,) = [event for event in result.all_events if event.is_step_failure]
-    assert failed.step_key == "publish_review"
+    assert failed.step_key == "post_review"
     assert "the review of feature is failed" in str(failed.step_failure_data.user_failure_data.description)  # type: ignore[union-attr]
     assert shown(instance)["state"] == "failed"
     api.clear_scripts()

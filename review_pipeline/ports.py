@@ -51,7 +51,11 @@ class Forbidden(Refused):
     """The forge lets this account not do this; other things may work."""
 
 
-class AnchorRefused(Refused):
+class Unprocessable(Refused):
+    """Something in what was sent does not fit, and the forge's words do not tell what. Nothing of it was taken."""
+
+
+class AnchorRefused(Unprocessable):
     """One of several comments stands where the forge takes none; it does not say which. None of them was taken."""
 
 

@@ -13,7 +13,17 @@ from review_pipeline.core.posting import Commentable, Telling, Told, telling
 from review_pipeline.core.posts import Post
 from review_pipeline.core.review_record import FindingRow
 from review_pipeline.forge_ports import Forge, Posts
-from review_pipeline.ports import AnchorRefused, Changes, Forbidden, Gone, InDoubt, PendingReview, Refused, Unavailable
+from review_pipeline.ports import (
+    AnchorRefused,
+    Changes,
+    Forbidden,
+    Gone,
+    InDoubt,
+    PendingReview,
+    Refused,
+    Unavailable,
+    Unprocessable,
+)
 from review_pipeline.report.posted import Posting, comment_body, review_body
 from review_pipeline.report.review import ReviewPage
 
@@ -148,8 +158,9 @@ class ReviewPoster:
         comments = self._comments(posting)
         try:
             return self.forge.begin(self.slug, number, head, body, comments)
-        except AnchorRefused as error:
-            if not comments:
+        except Unprocessable as error:
+            # Words that are not known may be about a line or about anything else: without comments it shows.
+            if not comments or not (isinstance(error, AnchorRefused) or self._is_taken(posting, review, ())):
                 raise Refused(str(error)) from error
             bad = self._bad_ones(posting, review, comments)
             if len(bad) == len(comments) and self.forge.pull(self.slug, number).head != head:
@@ -187,7 +198,7 @@ class ReviewPoster:
             taken = self.forge.begin(
                 self.slug, number, posting.page.review.target.head, mark(review.id, _ONLY_A_TEST), comments
             )
-        except AnchorRefused:
+        except Unprocessable:
             return False
         self.forge.discard(self.slug, number, taken.id)
         return True

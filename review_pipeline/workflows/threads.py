@@ -105,8 +105,9 @@ class Threads:
         self, page: ReviewPage, row: FindingRow, known: OurThread, us: Actor, ours: frozenset[int], *, agrees: bool
     ) -> str:
         changed = self._has_changed(known.told_head, page.review.target.head, row.path)
-        why = may_resolve(known.thread, us, ours, code_changed=changed, model_agrees=agrees)
-        if why:
+        # Whether we may is only seen with the token that may; here it was listed with the one for reading.
+        listed = replace(known.thread, can_resolve=True)
+        if why := may_resolve(listed, us, ours, code_changed=changed, model_agrees=agrees):
             return why
         now = self.forge.thread(self.slug, known.thread.id)  # somebody may have answered a moment ago
         if now is None:

@@ -24,6 +24,7 @@ class Graph:
     wrong: list[str] = field(default_factory=list)
 
     def answer(self, body: dict[str, Any], token: Token) -> dict[str, Any]:
+        self.asking = token
         root = {
             "node": lambda _i, **said: self._node(token, said["id"]),
             "nodes": lambda _i, ids: [self._node_or_error(token, one) for one in ids],
@@ -67,7 +68,7 @@ class Graph:
                 for pull in repository.pulls.values():
                     for thread in pull.threads():
                         if thread.id == node:
-                            return self._thread(repository, pull, thread, token)
+                            return self._thread(repository, pull, thread)
         raise _refused("NOT_FOUND", f"Could not resolve to a node with the global id of '{node}'")
 
     def _repository(self, repository: Repository) -> dict[str, Any]:
@@ -112,19 +113,28 @@ class Graph:
         threads = list(pull.threads())
         begin = int(after or 0)
         return self._connection(
-            [self._thread(repository, pull, t, None) for t in threads[begin : begin + first]],
+            [self._thread(repository, pull, t) for t in threads[begin : begin + first]],
             begin + first,
             len(threads),
         )
 
-    def _thread(self, repository: Repository, pull: Pull, thread: Thread, token: Token | None) -> dict[str, Any]:
+    def _thread(self, repository: Repository, pull: Pull, thread: Thread) -> dict[str, Any]:
         return {
             "__typename": "PullRequestReviewThread", "id": thread.id, "isResolved": thread.is_resolved, "isOutdated": self._is_outdated(repository, pull, thread),
-            "viewerCanResolve": self.may_resolve, "resolvedBy": self._user(thread.resolved_by, "User"),
+            "viewerCanResolve": self._can_resolve(repository), "resolvedBy": self._user(thread.resolved_by, "User"),
             "comments": lambda _i, first, **_said: {"totalCount": len(thread.comments), "nodes": [self._comment(c) for c in thread.comments[:first]]},
         }  # fmt: skip
 
     may_resolve: bool = True
+    asking: Token | None = None  # of the question that is being answered; the server answers one at a time
+
+    def _can_resolve(self, repository: Repository) -> bool:
+        """It takes write access to contents, which replying does not."""
+        token = self.asking
+        assert token is not None
+        if token.permissions is not None:
+            return self.may_resolve and token.permissions.get("contents") == "write"
+        return self.may_resolve and repository.roles.get(token.account.login) in ("write", "admin")
 
     def _is_outdated(self, repository: Repository, pull: Pull, thread: Thread) -> bool:
         if pull.head == thread.commit or repository.bare is None or thread.side == "LEFT":
@@ -147,10 +157,9 @@ class Graph:
             for pull in repository.pulls.values():
                 for thread in pull.threads():
                     if thread.id == node and self._may_see(token, repository):
-                        allowed = token.permissions.get("contents") == "write" if token.permissions is not None else repository.roles.get(token.account.login) in ("write", "admin")  # fmt: skip
-                        if not allowed or not self.may_resolve:
+                        if not self._can_resolve(repository):
                             raise _refused("FORBIDDEN", "Resource not accessible by integration")
                         thread.is_resolved, thread.resolved_by = True, token.account
                         self.world.touch(pull)
-                        return {"thread": self._thread(repository, pull, thread, token)}
+                        return {"thread": self._thread(repository, pull, thread)}
         raise _refused("NOT_FOUND", f"Could not resolve to a node with the global id of '{node}'")

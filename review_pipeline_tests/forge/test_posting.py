@@ -8,6 +8,7 @@ import pytest
 
 from review_pipeline.core.claude_end import Mishap
 from review_pipeline.ports import Gone, Unavailable
+from review_pipeline_tests.forge.asked import refuse
 from review_pipeline_tests.forge.office import FAULT, Office, fault
 from review_pipeline_tests.forge.server import Forge
 from review_pipeline_tests.forge.state import Review
@@ -41,6 +42,35 @@ def test_publishing_again_writes_nothing(office: Office, forge: Forge) -> None:
     office.review()
     assert len(forge.writes()) == before
     assert len(office.reviews()) == 1
+
+
+@pytest.mark.case(39)
+@pytest.mark.parametrize("words", ["Line could not be resolved", "Something nobody has ever seen"])
+def test_a_refusal_in_unknown_words_still_costs_only_the_comment_it_is_about(
+    office: Office, forge: Forge, words: str
+) -> None:
+    office.opened({"a.py": "start = 0\n"}, {"a.py": "".join(fault(f"Fault number {n}") for n in range(4))})
+    check = forge.rest._check_anchor
+
+    def picky(repository: object, merge_base: str, commit: str, comment: dict[str, object]) -> None:
+        if comment["line"] == 2:
+            raise refuse(422, "Unprocessable Entity", [words])
+        check(repository, merge_base, commit, comment)  # type: ignore[arg-type]
+
+    forge.rest._check_anchor = picky  # type: ignore[method-assign,assignment]
+    assert office.told().inline == 3
+    assert [review.state for review in office.pull().reviews] == ["COMMENTED"]
+    assert "Fault number 1\n" in office.reviews()[0].body
+    forge.expected += [entry for entry in forge.caused_4xx() if entry.status == 422]
+
+
+def test_a_review_that_is_refused_for_another_reason_is_not_cut_into_pieces(office: Office, forge: Forge) -> None:
+    office.opened({"a.py": "start = 0\n"}, {"a.py": "".join(fault(f"Fault number {n}") for n in range(4))})
+    forge.fault("POST", REVIEWS, "answer", status=422, body={"message": "Reviews are out of order"}, times=9)
+    published = office.told()
+    assert published.state == "refused"
+    assert "out of order" in published.troubles[0]
+    assert len([e for e in forge.journal if e.method == "POST" and e.path.endswith("/reviews")]) == 2
 
 
 @pytest.mark.case(39)

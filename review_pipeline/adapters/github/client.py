@@ -16,7 +16,16 @@ import httpx2
 from review_pipeline.adapters.github.limits import wait_seconds
 from review_pipeline.core.forge import Slug
 from review_pipeline.core.redaction import redact
-from review_pipeline.ports import AnchorRefused, Forbidden, Gone, InDoubt, PendingReview, Refused, Unavailable
+from review_pipeline.ports import (
+    AnchorRefused,
+    Forbidden,
+    Gone,
+    InDoubt,
+    PendingReview,
+    Refused,
+    Unavailable,
+    Unprocessable,
+)
 
 API_VERSION = "2022-11-28"  # the one that github.com and every Enterprise Server in support know
 _LIMIT_TRIES = 3
@@ -25,7 +34,7 @@ _MOST_PAGES = 200
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
 # Of a 422. The forge says these words; which comment it means it does not say.
 _ANCHOR = re.compile(
-    r"must be part of the (?:diff|same hunk)|must precede the end line|diff hunk can't be blank|path could not be resolved|(?:line|path|position|start_line|start_side|review comments?|review threads?) is invalid|Pull request review thread",
+    r"must be part of the (?:diff|same hunk)|must precede the end line|diff hunk can't be blank|(?:path|line) could not be resolved|(?:line|path|position|start_line|start_side|review comments?|review threads?) is invalid|Pull request review thread",
     re.IGNORECASE,
 )
 _PENDING = re.compile(r"pending review", re.IGNORECASE)
@@ -228,6 +237,7 @@ class GitHubClient:
                 raise PendingReview(said)
             if _ANCHOR.search(text):
                 raise AnchorRefused(said)
+            raise Unprocessable(f"{said} (HTTP 422)")
         raise Refused(f"{said} (HTTP {answer.status})")
 
     def _opened(self) -> httpx2.Client:

@@ -81,7 +81,8 @@ class Reading:
         raise Refused(f"{slug}#{number} has more than {50 * _MOST_PAGES} threads.")
 
     def thread(self, slug: Slug, thread: str) -> Thread | None:
-        node = self.client.query(documents.THREAD, {"id": thread}, slug).get("node")
+        """As the account sees it that resolves threads: what it may do is part of the answer."""
+        node = self.client.query(documents.THREAD, {"id": thread}, slug, "resolve").get("node")
         return _thread(node) if node else None
 
     def permission(self, slug: Slug, login: str) -> str:

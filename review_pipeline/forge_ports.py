@@ -106,7 +106,7 @@ class HeadWatch(Protocol):
 
 
 class ReviewPosts(Protocol):
-    """Reviews on a forge. Raises also AnchorRefused, PendingReview and InDoubt."""
+    """Reviews on a forge. Raises also Unprocessable, AnchorRefused, PendingReview and InDoubt."""
 
     def reviews(self, slug: Slug, number: int) -> tuple[PostedReview, ...]: ...
 

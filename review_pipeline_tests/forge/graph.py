@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from review_pipeline_tests.forge.state import Account, Comment, Pull, Repository
 _SCHEMA = (Path(__file__).parent / "described" / "schema.graphql").read_text(encoding="utf-8")
 
 
+@cache
+def _schema() -> GraphQLSchema:
+    return build_schema(_SCHEMA, assume_valid=True)
+
+
 def _refused(kind: str, message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"type": kind})
 
@@ -20,7 +26,7 @@ def _refused(kind: str, message: str) -> GraphQLError:
 @dataclass
 class Graph:
     world: World
-    schema: GraphQLSchema = field(default_factory=lambda: build_schema(_SCHEMA, assume_valid=True))
+    schema: GraphQLSchema = field(default_factory=_schema)
     wrong: list[str] = field(default_factory=list)
 
     def answer(self, body: dict[str, Any], token: Token) -> dict[str, Any]:

@@ -62,7 +62,9 @@ class Publisher:
     def begin(self, row: ReviewRow) -> str:
         """Says beside the commit that a review is under way. Returns why that could not be said, or ''."""
         try:
-            self._check(self.page(row), "planned", begun())
+            # Two that begin at once would make two check runs.
+            with self.alone(f"{row.target.repo}-{row.target.number}"):
+                self._check(self.page(row), "planned", begun())
         except (Refused, Unavailable) as error:
             return str(error)
         return ""

@@ -102,6 +102,9 @@ class Office:
         wiring.publisher(entry).begin(review.planner.plan(target).row)
         return review.run(target)
 
+    def begin(self, row: ReviewRow, wiring: ForgeWiring) -> str:
+        return wiring.publisher(wiring.pipeline.settings.repository("api")).begin(row)
+
     def publish(self, row: ReviewRow, wiring: ForgeWiring | None = None) -> Published:
         wiring = wiring or self.process()
         return wiring.publisher(wiring.pipeline.settings.repository("api")).publish(row)

@@ -6,6 +6,7 @@ import io
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy import text
 
 from review_pipeline.access import GitHubAccess
 from review_pipeline.adapters.github.auth import STAGES
@@ -56,6 +58,18 @@ def test_an_app_tells_its_verdict_in_one_check_run_with_annotations(app: Office)
     assert (run.name, run.status, run.conclusion) == ("review_pipeline", "completed", "failure")
     assert [(a["path"], a["start_line"], a["annotation_level"]) for a in run.annotations] == [("a.py", 2, "failure")]
     assert app.repository.statuses == []
+
+
+@pytest.mark.case(47)
+def test_two_processes_that_begin_at_once_make_one_check_run(app: Office) -> None:
+    row = app.review()
+    app.repository.checks.clear()
+    with app.process().pipeline.ledger._database.write() as db:
+        db.execute(text("DELETE FROM posts"))
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(lambda _: app.begin(row, app.process()), range(4)))
+    assert said == [""] * 4
+    assert len(app.repository.checks) == 1
 
 
 @pytest.mark.parametrize("kill", [0, 1, 2])

@@ -75,9 +75,11 @@ class Publisher:
             return self._publish(self.page(row))
 
     def is_published(self, row: ReviewRow) -> bool:
-        """Also when nothing could be posted, and that was said."""
-        check = self.ledger.post(self._check_id(row, row.state))
-        return check is not None and check.has_ended
+        """Also when nothing could be posted, and that was said. Not while a pull request is closed that may be opened again."""
+        kinds = [self._check_id(row, row.state)]
+        kinds += [self.poster.id_of_review(row.key, "review", "")] if row.state in _TOLD else []
+        posts = [self.ledger.post(post) for post in kinds]
+        return all(post is not None and post.has_ended for post in posts)
 
     def _publish(self, page: ReviewPage) -> Published:
         number = int(page.review.target.number)
@@ -105,8 +107,13 @@ class Publisher:
     def _review(self, posting: Posting) -> Post:
         """Threads are resolved first, so that what the review says of them is true."""
         review = self.poster.plan(posting)
-        if not review.has_ended and (why := _no_place(posting.pull)):
-            return self.poster.end(review, "refused", why)
+        pull = posting.pull
+        if not review.has_ended and pull.state != "open":  # opened again, it still gets its review
+            return replace(
+                review, state="refused", note=f"the pull request is {pull.state}; its findings are in the history"
+            )
+        if not review.has_ended and pull.is_archived:
+            return self.poster.end(review, "refused", "the repository is archived; nothing can be posted there")
         us = self.forge.us(self.slug)
         if not review.has_ended:
             closed, kept = self.threads.resolve(posting.page, posting.telling, us, enabled=self.rules.resolves_threads)
@@ -172,11 +179,3 @@ class Publisher:
         row = Post(post, target.repo, target.number, page.review.key, target.head, kind)
         self.ledger.plan_posts([row], self.clock())
         return self.ledger.post(post) or row
-
-
-def _no_place(pull: PullRequest) -> str:
-    if pull.state != "open":
-        return f"the pull request is {pull.state}; its findings are in the history"
-    if pull.is_archived:
-        return "the repository is archived; nothing can be posted there"
-    return ""

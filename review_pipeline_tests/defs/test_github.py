@@ -101,6 +101,30 @@ def test_a_pull_request_that_is_closed_before_its_run_ends_it_quietly(pull: Pull
     assert len(tick(instance)) == 1
 
 
+def test_a_pull_request_that_is_closed_while_it_is_reviewed_is_asked_about_until_that_is_known(
+    pull: Pull, instance: dg.DagsterInstance, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("review_pipeline.defs.github_pull_requests.FIRST_PAUSE_SECONDS", 0.0)
+    (request,) = tick(instance)
+    begun = forge.rest._status
+
+    def closing(*arguments: Any) -> Any:
+        pull.state = "closed"
+        return begun(*arguments)
+
+    forge.rest._status = closing  # type: ignore[method-assign]
+    assert run(instance, request).success
+    assert pull.reviews == []
+    (again,) = tick(instance)
+    assert run(instance, again).success
+    assert tick(instance) == []
+    pull.state = "open"
+    (reopened,) = tick(instance)
+    assert run(instance, reopened).success
+    assert len(pull.reviews) == 1
+    assert tick(instance) == []
+
+
 def test_a_review_that_could_not_be_posted_is_posted_by_a_later_run_that_pays_for_nothing(
     pull: Pull, instance: dg.DagsterInstance, forge: Forge, api: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,10 @@ class Office:
         wiring.publisher(entry).begin(review.planner.plan(target).row)
         return review.run(target)
 
+    def is_published(self, row: ReviewRow) -> bool:
+        wiring = self.process()
+        return wiring.publisher(wiring.pipeline.settings.repository("api")).is_published(row)
+
     def begin(self, row: ReviewRow, wiring: ForgeWiring) -> str:
         return wiring.publisher(wiring.pipeline.settings.repository("api")).begin(row)
 

@@ -264,6 +264,19 @@ def test_a_pull_request_that_ends_while_it_is_reviewed(office: Office, forge: Fo
     forge.expected += [entry for entry in forge.caused_4xx() if what == "archived" and entry.status == 403]
 
 
+def test_a_pull_request_that_is_opened_again_gets_the_review_that_its_closing_held_up(office: Office) -> None:
+    pull = office.opened({"a.py": "start = 0\n"}, {"a.py": "start = 0\n" + FAULT})
+    row = office.review()
+    pull.state = "closed"
+    assert office.publish(row).state == "refused"
+    assert not office.is_published(row)
+    pull.state = "open"
+    paid = len(office.model.calls)
+    assert office.told().inline == 1
+    assert office.is_published(row)
+    assert len(office.model.calls) == paid
+
+
 def test_what_is_closed_is_not_reviewed(office: Office) -> None:
     pull = office.opened({"a.py": "start = 0\n"}, {"a.py": FAULT})
     pull.state = "closed"

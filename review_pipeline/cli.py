@@ -22,6 +22,7 @@ from rich.table import Table
 from review_pipeline import cli_github, cli_review
 from review_pipeline.core.audit import Cell, State, Submission
 from review_pipeline.core.routing import Workload, route
+from review_pipeline.core.workloads import QUALITY, WORKLOADS
 from review_pipeline.ports import InDoubt, Refused, Unavailable
 from review_pipeline.settings import Config, Settings
 from review_pipeline.wiring import Pipeline, nonce, utc_now
@@ -64,6 +65,7 @@ def _day(day: datetime | None) -> date:
 def audit(
     name: RepoName,
     day: Day = None,
+    workload: Annotated[str, typer.Option(help=f"What to ask: {' or '.join(WORKLOADS)}.")] = QUALITY.name,
     wait: Annotated[bool, typer.Option(help="Poll until everything is collected.")] = False,
 ) -> None:
     """Plan and send today's audit of one repository. Run it twice and nothing is sent twice."""
@@ -75,11 +77,14 @@ def audit(
     pipeline.settings.key()  # said before work is put into a plan
     if pipeline.history.exists():  # a ledger that does not belong to it would send again what was paid for
         pipeline.history.claim(pipeline.ledger.identity(), pipeline.ledger.last_event())
-    cell = pipeline.cell(entry, _day(day))
+    if workload not in WORKLOADS:
+        raise typer.BadParameter(f"{workload!r} is not one of {', '.join(WORKLOADS)}", param_hint="--workload")
+    asked = WORKLOADS[workload]
+    cell = pipeline.cell(entry, _day(day), asked)
     with out.status(f"planning {cell}") as status:
         entry = ForgeWiring(pipeline).fetched(entry)
         plan = plan_audit(
-            pipeline.audit(entry), cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now(),
+            pipeline.audit(entry, asked), cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now(),
             progress=lambda what, done, of: status.update(f"{what}: {done} of {of}"),
         )  # fmt: skip
     for state, count in sorted(plan.counts.items()):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dagster as dg
 
+from review_pipeline.core.workloads import QUALITY, SECURITY
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
 from review_pipeline.defs.findings_history import findings_history
 from review_pipeline.defs.github_pull_requests import github_pull_requests
 from review_pipeline.defs.jobs import (
+    audit_schedule,
     collect_batches,
     monday_report,
-    nightly_schedule,
     refresh_history,
     submit_audit,
     weekly_report,
@@ -23,6 +24,8 @@ from review_pipeline.defs.review_feedback import hear_feedback, hourly_feedback,
 from review_pipeline.defs.weekly_report import weekly_quality_report
 from review_pipeline.wiring import Pipeline
 
+_declared = Pipeline.from_environment().declared
+
 defs = dg.Definitions(
     assets=[
         batch_submissions,
@@ -34,7 +37,12 @@ defs = dg.Definitions(
         review_feedback,
     ],
     jobs=[submit_audit, collect_batches, refresh_history, weekly_report, review_pull_request, hear_feedback],
-    schedules=[nightly_schedule(Pipeline.from_environment().workload.schedule), monday_report, hourly_feedback],
+    schedules=[
+        audit_schedule("nightly_audits", QUALITY, _declared(QUALITY).schedule),
+        audit_schedule("weekly_security_audits", SECURITY, _declared(SECURITY).schedule),
+        monday_report,
+        hourly_feedback,
+    ],
     sensors=[open_batches, new_heads, github_pull_requests],
     executor=dg.multiprocess_executor.configured(
         {"max_concurrent": 4, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}

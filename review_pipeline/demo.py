@@ -19,6 +19,7 @@ from rich.table import Column, Table
 
 from review_pipeline.adapters.git import GitRepository
 from review_pipeline.core.audit import Cell, State
+from review_pipeline.core.workloads import QUALITY, audit_name
 from review_pipeline.example import review_example
 from review_pipeline.offline import OfflineHome, beside_python, dagster_daemon, let_runs_finish, offline_api, running
 from review_pipeline.ports import Refused
@@ -90,7 +91,7 @@ def _run(home: OfflineHome, repo: Path, out: Console) -> None:
 
 
 def _next_cell(pipeline: Pipeline, name: str, commit: str) -> Cell:
-    """Today's audit; another one today if that is done: ad hoc audits are numbered. An unfinished one is gone on with."""
+    """Today's audit; another one today if that is done: further audits are numbered. An unfinished one is gone on with."""
     today = utc_now().date()
     cell = pipeline.cell(pipeline.settings.repository(name), today)
     number = 1
@@ -98,7 +99,7 @@ def _next_cell(pipeline: Pipeline, name: str, commit: str) -> Cell:
         if plan.revision == commit and not _is_done(pipeline, cell):
             break
         number += 1
-        cell = Cell(f"adhoc{number}-{name}", today)
+        cell = Cell(audit_name(QUALITY, name, number), today)
     return cell
 
 

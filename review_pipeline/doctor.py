@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 
 from review_pipeline.core.audit import State
+from review_pipeline.core.workloads import WORKLOADS, BatchWorkload
 from review_pipeline.ports import InDoubt, Refused, Unavailable
 from review_pipeline.settings import RepositoryEntry
 from review_pipeline.wiring import Pipeline, utc_now
@@ -45,7 +46,9 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
     else:
         said = f"there is no {settings.config_path}: defaults are used, and {settings.home} for all data. Change to the folder that has one?"
         yield Examined("configuration", "warn", said)
-    yield _schedule(pipeline)
+    for workload in WORKLOADS.values():
+        yield _schedule(pipeline, workload)
+        yield _model(pipeline, workload)
     yield _asked("API key", lambda: settings.key() and "set")
     yield _asked(
         "API",
@@ -55,7 +58,6 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
             else "not asked without a key"
         ),
     )
-    yield _model(pipeline)
     yield _asked("claude", lambda: _claude(pipeline))
     if not settings.config.repositories:
         yield Examined("repositories", "warn", f"none in {settings.config_path}; scheduled audits have nothing to do")
@@ -107,13 +109,13 @@ def _asked(name: str, ask: Callable[[], str]) -> Examined:
         return Examined(name, "fail", str(error))
 
 
-def _schedule(pipeline: Pipeline) -> Examined:
+def _schedule(pipeline: Pipeline, workload: BatchWorkload) -> Examined:
     from dagster._utils.schedules import is_valid_cron_schedule  # what the code location itself would say
 
-    cron = pipeline.workload.schedule
+    name, cron = f"schedule of {workload.name}", pipeline.declared(workload).schedule
     if is_valid_cron_schedule(cron):
-        return Examined("schedule", "ok", cron)
-    return Examined("schedule", "fail", f"{cron!r} is no cron schedule; correct it in {pipeline.settings.config_path}")
+        return Examined(name, "ok", cron)
+    return Examined(name, "fail", f"{cron!r} is no cron schedule; correct it in {pipeline.settings.config_path}")
 
 
 def _history(pipeline: Pipeline) -> Examined:
@@ -133,16 +135,16 @@ def _history(pipeline: Pipeline) -> Examined:
     return Examined("findings history", "ok", f"complete up to event {applied}")
 
 
-def _model(pipeline: Pipeline) -> Examined:
-    model, today = pipeline.workload.model, utc_now().date()
+def _model(pipeline: Pipeline, workload: BatchWorkload) -> Examined:
+    name, model, today = f"model of {workload.name}", pipeline.declared(workload).model, utc_now().date()
     price = pipeline.settings.config.price_table().price(model, today, 0)
+    if price.retires_on and price.retires_on <= today:
+        said = f"{model} was retired on {price.retires_on}: every request would fail"
+        return Examined(name, "fail", f"{said}. Name its successor in {pipeline.settings.config_path}")
     if price.retires_on and price.retires_on - today < WARN_BEFORE_RETIREMENT:
-        return Examined(
-            "model",
-            "warn",
-            f"{model} retires on {price.retires_on}; name its successor in {pipeline.settings.config_path}",
-        )
-    return Examined("model", "ok", f"{model}, prices as of {price.valid_from}")
+        said = f"{model} retires on {price.retires_on}; name its successor in {pipeline.settings.config_path}"
+        return Examined(name, "warn", said)
+    return Examined(name, "ok", f"{model}, prices as of {price.valid_from}")
 
 
 def _disk(pipeline: Pipeline) -> Examined:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from review_pipeline.core.review_record import Call as ReviewCall
     from review_pipeline.core.review_record import CallEnd, FindingRow, ReviewEnd, ReviewRow
     from review_pipeline.core.selection import TreeEntry
+    from review_pipeline.core.workloads import BatchWorkload
 
 
 class Unavailable(Exception):
@@ -242,7 +243,7 @@ class Results(Protocol):
         """Raises Unavailable if the file is cut within a line."""
         ...
 
-    def read(self, files: ResultFiles, repo: str, model: str, day: date) -> Collected: ...
+    def read(self, files: ResultFiles, repo: str, model: str, day: date, workload: BatchWorkload) -> Collected: ...
 
 
 class FileLines(Protocol):

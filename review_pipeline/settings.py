@@ -114,6 +114,13 @@ class AuditEntry(_Strict):
     ] = 120_000
 
 
+class SecurityAuditEntry(AuditEntry):
+    """The weekly security audit: every file of every repository, as far as it changed since the last one."""
+
+    model: str = "claude-sonnet-5-5"
+    schedule: Annotated[str, Field(pattern=_CRON, description="Cron line, in UTC")] = "0 2 * * 6"
+
+
 class ReviewEntry(_Strict):
     """Reviews of changes before they are merged, in three passes of `claude -p`."""
 
@@ -200,7 +207,12 @@ class BatchEntry(_Strict):
 
 class Workloads(_Strict):
     nightly_quality_audit: AuditEntry = AuditEntry()
+    weekly_security_audit: SecurityAuditEntry = SecurityAuditEntry()
     pull_request_review: ReviewEntry = ReviewEntry()
+
+    def audits(self) -> dict[str, AuditEntry]:
+        """Those that are done in batches, by name."""
+        return {name: entry for name, entry in self if isinstance(entry, AuditEntry)}
 
 
 class Config(_Strict):
@@ -235,13 +247,12 @@ class Config(_Strict):
     @field_validator("workloads")  # not of the model: that would wait until all other faults are mended
     @classmethod
     def _workloads_belong_where_they_are(cls, workloads: Workloads, info: ValidationInfo) -> Workloads:
-        audit = workloads.nightly_quality_audit
-        faults = [routing.refusal(declared("nightly_quality_audit", audit))]
+        faults = [routing.refusal(declared(name, entry)) for name, entry in workloads.audits().items()]
         own_prices: tuple[PriceEntry, ...] | None = info.data.get("prices")  # None: they have faults of their own
         models = () if own_prices is None else _price_table(own_prices).models()
         review = workloads.pull_request_review
         used = {
-            "nightly_quality_audit": (audit.model,),
+            **{name: (entry.model,) for name, entry in workloads.audits().items()},
             "pull_request_review": (review.model, *filter(None, [review.independent_model])),
         }
         faults += [

@@ -15,7 +15,9 @@ from review_pipeline.core import criteria, routing
 from review_pipeline.core.audit import Audit, Cell
 from review_pipeline.core.finding import Category
 from review_pipeline.core.planning import Limits
-from review_pipeline.core.prompt import FINDINGS_SCHEMA, Prompt, with_criteria
+from review_pipeline.core.prompt import Prompt, with_criteria
+from review_pipeline.core.workloads import QUALITY, BatchWorkload, audit_name, parsed_audit
+from review_pipeline.ports import Refused
 from review_pipeline.settings import AuditEntry, RepositoryEntry, Settings, declared, review_selection, selection_rules
 
 if TYPE_CHECKING:
@@ -36,9 +38,7 @@ if TYPE_CHECKING:
     from review_pipeline.workflows.review import Review
     from review_pipeline.workflows.submission import Sender
 
-WORKLOAD = "nightly_quality_audit"
 _PLENTY_BYTES = 4_000_000_000  # where the system does not tell how much memory is free
-_AUDIT_NAME = re.compile(r"^(nightly|adhoc\d+)-")  # an audit's name: when it is asked, and of which repository
 _PROMPTS = files("review_pipeline") / "prompts"
 
 
@@ -81,9 +81,9 @@ class Pipeline:
     def reports(self) -> Path:
         return self.home / "reports"
 
-    @property
-    def workload(self) -> AuditEntry:
-        return self.settings.config.workloads.nightly_quality_audit
+    def declared(self, workload: BatchWorkload) -> AuditEntry:
+        """How the configuration wants a workload done."""
+        return self.settings.config.workloads.audits()[workload.name]
 
     def has_ledger(self) -> bool:
         return (self.home / "ledger.sqlite").exists()
@@ -143,10 +143,8 @@ class Pipeline:
         batches = self.settings.config.batches
         return Limits(batches.max_requests, batches.max_body_bytes)
 
-    @property
-    def most_output_tokens(self) -> int:
-        today = utc_now().date()
-        return self.settings.config.price_table().price(self.workload.model, today, 0).max_output_tokens
+    def most_output_tokens(self, model: str) -> int:
+        return self.settings.config.price_table().price(model, utc_now().date(), 0).max_output_tokens
 
     def repository(self, entry: RepositoryEntry) -> GitRepository:
         from review_pipeline.adapters.git import GitRepository
@@ -223,28 +221,35 @@ class Pipeline:
         limit = self.settings.config.workloads.pull_request_review.calls_at_once
         return calls_at_once(os.cpu_count() or 1, _free_bytes(), limit)
 
-    def audit(self, entry: RepositoryEntry) -> Audit:
-        instructions = (_PROMPTS / f"{WORKLOAD}.md").read_text(encoding="utf-8")
+    def audit(self, entry: RepositoryEntry, workload: BatchWorkload = QUALITY) -> Audit:
+        declaration = self.declared(workload)
+        instructions = (_PROMPTS / f"{workload.name}.md").read_text(encoding="utf-8")
         return Audit(
-            workload=WORKLOAD,
+            workload=workload.name,
             repo=entry.name,
             ref=entry.ref,
-            rules=selection_rules(entry, self.workload),
-            prompt=Prompt(with_criteria(instructions, self._audit_criteria(entry)), FINDINGS_SCHEMA),
-            model=self.workload.model,
-            max_tokens=self.workload.max_tokens,
-            chunk_bytes=self.workload.chunk_bytes,
+            rules=selection_rules(entry, declaration),
+            prompt=Prompt(with_criteria(instructions, self._audit_criteria(entry)), dict(workload.schema)),
+            model=declaration.model,
+            max_tokens=declaration.max_tokens,
+            chunk_bytes=declaration.chunk_bytes,
             limits=self.limits,
-            route_reason=routing.route(declared(WORKLOAD, self.workload)).reason,
+            route_reason=routing.route(declared(workload.name, declaration)).reason,
         )
 
     def _audit_criteria(self, entry: RepositoryEntry) -> str:
         """The section of the audited commit's CLAUDE.md, the same that reviews go by."""
         return self.base_criteria(self.changes(self.settings.repository_path(entry)), entry.ref) or entry.criteria
 
-    def entry_of(self, cell: Cell) -> RepositoryEntry:
-        """The repository that a cell audits. Raises Refused for a name that is not configured."""
-        return self.settings.repository(_AUDIT_NAME.sub("", cell.audit))
+    def asked_by(self, cell: Cell) -> tuple[BatchWorkload, RepositoryEntry]:
+        """What a cell asks of which repository. Raises Refused for a name that is not configured."""
+        named = parsed_audit(cell.audit)
+        if named is None:
+            raise Refused(
+                f"{cell.audit!r} is no audit's name; it would be like {audit_name(QUALITY, 'acme')}. Correct the partition's name."
+            )
+        workload, repo = named
+        return workload, self.settings.repository(repo)
 
-    def cell(self, entry: RepositoryEntry, day: date) -> Cell:
-        return Cell(f"nightly-{entry.name}", day)
+    def cell(self, entry: RepositoryEntry, day: date, workload: BatchWorkload = QUALITY) -> Cell:
+        return Cell(audit_name(workload, entry.name), day)

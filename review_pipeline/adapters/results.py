@@ -16,12 +16,14 @@ import orjson
 from review_pipeline.core.failures import REMEDIES, Reply, classify
 from review_pipeline.core.finding import FAMILIES, Severity, ShownLine, normalised, verify_anchor
 from review_pipeline.core.prompt import read_shown
+from review_pipeline.core.workloads import QUALITY
 from review_pipeline.ports import Collected, IdCheck, RequestOutcome, ResultFiles, Unavailable
 
 if TYPE_CHECKING:
     import duckdb
 
     from review_pipeline.core.cost import PriceTable
+    from review_pipeline.core.workloads import BatchWorkload
 
 _SQL = resources.files("review_pipeline") / "sql" / "results"
 _BEYOND_ANY_PROMPT = 2**53
@@ -34,11 +36,14 @@ class BatchResults:
         self._prices = prices
         self._memory_limit = memory_limit
 
-    def read(self, files: ResultFiles, repo: str, model: str, day: date) -> Collected:
+    def read(
+        self, files: ResultFiles, repo: str, model: str, day: date, workload: BatchWorkload = QUALITY
+    ) -> Collected:
         with self._database(files.raw) as db:
             self._run(db, "05_code")
             self._run(db, "10_manifest", manifest=str(files.manifest))
-            self._run(db, "20_claims", raw=str(files.raw))
+            self._run(db, "20_claims", raw=str(files.raw), structure=workload.claim_structure)
+            self._run(db, "25_weaknesses")
             self._load_families(db)
             self._run(db, "30_misfits", severities=[severity.value for severity in Severity])
             self._load_classes(db)

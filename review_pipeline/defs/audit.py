@@ -24,10 +24,10 @@ def batch_submissions(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     """
     pipeline, cell = Pipeline.from_environment(), cell_of(context)
     with told_as_failure():
-        entry = pipeline.entry_of(cell)
+        workload, entry = pipeline.asked_by(cell)
         pipeline.settings.key()  # said before work is put into a plan
         entry = ForgeWiring(pipeline).fetched(entry)
-        audit = pipeline.audit(entry)
+        audit = pipeline.audit(entry, workload)
         plan = plan_audit(
             audit, cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now()
         )

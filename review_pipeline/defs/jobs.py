@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from review_pipeline.core.workloads import BatchWorkload
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
 from review_pipeline.defs.findings_history import findings_history
 from review_pipeline.defs.partitions import PARTITION_TAG, audit_days, audits, key_of, weeks
@@ -29,22 +30,29 @@ weekly_report = dg.define_asset_job(
 )
 
 
-def nightly_schedule(cron: str) -> dg.ScheduleDefinition:
-    @dg.schedule(name="nightly_audits", job=submit_audit, cron_schedule=cron, execution_timezone="UTC")
-    def nightly_audits(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        """Every configured repository, once a day. Stopped until somebody switches it on: it spends money."""
+def audit_schedule(name: str, workload: BatchWorkload, cron: str) -> dg.ScheduleDefinition:
+    """Every configured repository, whenever the workload is due. Stopped until somebody switches it on: it spends money."""
+
+    @dg.schedule(
+        name=name,
+        job=submit_audit,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        description=f"{workload.name} of every configured repository. It spends money: stopped until you switch it on.",
+    )
+    def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         pipeline = Pipeline.from_environment()
         day = context.scheduled_execution_time.date()
-        cells = [pipeline.cell(entry, day) for entry in pipeline.settings.config.repositories]
+        cells = [pipeline.cell(entry, day, workload) for entry in pipeline.settings.config.repositories]
         if not cells:
             yield dg.SkipReason(f"no repositories in {pipeline.settings.config_path}")
             return
         context.instance.add_dynamic_partitions(str(audits.name), [cell.audit for cell in cells])
         for cell in cells:
             key = key_of(cell)
-            yield dg.RunRequest(run_key=f"nightly {cell}", partition_key=key, tags={PARTITION_TAG: key})
+            yield dg.RunRequest(run_key=f"{workload.prefix} {cell}", partition_key=key, tags={PARTITION_TAG: key})
 
-    return nightly_audits
+    return due
 
 
 @dg.schedule(job=weekly_report, cron_schedule="0 6 * * 1", execution_timezone="UTC")

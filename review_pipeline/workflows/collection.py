@@ -10,6 +10,7 @@ import orjson
 
 from review_pipeline.core.audit import Cell, NewEvent, State, Submission
 from review_pipeline.core.failures import Outcome
+from review_pipeline.core.workloads import WORKLOADS
 from review_pipeline.ports import Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Collector:
         files = self.spool.result_files(submission.folder, submission.batch_id)
         if not files.raw.exists() and not self._download(submission, files):
             return None
-        collected = self.results.read(files, plan.repo, submission.model, _priced_on(submission))
+        collected = self.results.read(
+            files, plan.repo, submission.model, _priced_on(submission), WORKLOADS[plan.workload]
+        )
         now = self.clock()
         event = self._event(submission, files)
         if broke := [request for request in collected.failed if request.outcome == Outcome.BILLING]:

@@ -23,6 +23,8 @@ from review_pipeline.core.prompt import narrowed, repaired
 from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from review_pipeline.ports import BatchBody, Ledger, PlanFolder, Spool
     from review_pipeline.workflows.submission import Clock
 
@@ -40,9 +42,19 @@ NOTHING = Resubmitted((), 0, ())
 
 
 def plan_resubmission(
-    cell: Cell, ledger: Ledger, spool: Spool, *, limits: Limits, most_output_tokens: int, nonce: str, clock: Clock
+    cell: Cell,
+    ledger: Ledger,
+    spool: Spool,
+    *,
+    limits: Limits,
+    most_output_tokens: Callable[[str], int],
+    nonce: str,
+    clock: Clock,
 ) -> Resubmitted:
-    """Replacements for the failed requests of a cell, written down and not sent. Nothing to do: nothing is written."""
+    """Replacements for the failed requests of a cell, written down and not sent. Nothing to do: nothing is written.
+
+    most_output_tokens: of a model.
+    """
     failed = ledger.failed_requests(cell)
     plan = ledger.planned(cell)
     if not failed or plan is None:
@@ -50,7 +62,7 @@ def plan_resubmission(
     round_ = ledger.next_round(cell)
     name = f"{str(cell).replace('|', '_')}.r{round_}.{nonce}"
     with spool.new_plan(name) as folder:
-        writer = _Writer(plan, folder, round_, limits, nonce, most_output_tokens)
+        writer = _Writer(plan, folder, round_, limits, nonce, most_output_tokens(plan.model))
         for request, row in _with_rows(failed, spool):
             writer.take(request, row)
         writer.close()

@@ -469,3 +469,14 @@ def test_migrations_run_once(nights):
     numbers = [number for (number,) in query(nights, "SELECT number FROM migrations ORDER BY number")]
     assert numbers == sorted(set(numbers))
     assert numbers[0] == 1
+
+
+def test_what_an_earlier_version_collected_is_applied_after_an_upgrade(nights):
+    nights.plan(0, [ASKED])
+    nights.collect(0, [ASKED], [found(ASKED, 3)])
+    findings = nights.spool.path(str(nights.events[-1].payload["findings"]))
+    older = findings.with_suffix(".older")
+    duckdb.sql(f"COPY (SELECT * EXCLUDE (cwe) FROM '{findings}') TO '{older}' (FORMAT parquet)")
+    older.replace(findings)
+    nights.apply()
+    assert query(nights, "SELECT category, cwe FROM findings") == [("bug", None)]

@@ -120,7 +120,7 @@ class World:
         return Cell(audit, DAY + timedelta(days=day))
 
     def plan(self, day: int = 0, audit: str = "nightly-acme") -> PlannedCell:
-        asked = self.pipeline.audit(self.pipeline.settings.repository("acme"))
+        asked = self.pipeline.audit(*reversed(self.pipeline.asked_by(self.cell(day, audit))))
         return plan_audit(
             asked,
             self.cell(day, audit),

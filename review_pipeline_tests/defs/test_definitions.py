@@ -72,6 +72,7 @@ def test_jobs_schedules_and_sensors_are_these(repository: dg.RepositoryDefinitio
     }
     assert schedules == {
         "nightly_audits": ("0 1 * * *", "STOPPED"),
+        "weekly_security_audits": ("0 2 * * 6", "STOPPED"),
         "monday_report": ("0 6 * * 1", "STOPPED"),
         "hourly_feedback": ("7 * * * *", "RUNNING"),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from review_pipeline.simulator.analyser.echo import identifying_property, listed_objects
 from review_pipeline.simulator.analyser.finding import Finding
+from review_pipeline.simulator.analyser.weaknesses import cwe_of
 
 NOTICE = "offline analyser, no model was called"
 
@@ -81,7 +82,7 @@ def _array(schema: Schema, material: _Material, depth: int) -> list[Any]:
     name = identifying_property(item)
     listed = listed_objects(material.prompt, name) if name else []
     if not listed and _finding_items(schema, material.root) is not None:
-        listed = [_known_values(finding) for finding in material.findings]
+        listed = [_known_values(finding) for finding in material.findings if _is_asked_for(finding, item)]
     if listed:
         return [_filled_item(item, material, known, depth + 1) for known in listed]
     if _finding_items(schema, material.root) is not None:
@@ -97,6 +98,12 @@ def _finding_items(schema: Schema, root: Schema) -> Schema | None:
     item = _resolved(resolved.get("items", {}), root)
     names = set(item.get("properties", ()))
     return item if names & _CODE_FIELDS and names & _TEXT_FIELDS else None
+
+
+def _is_asked_for(finding: Finding, item: Schema) -> bool:
+    """A schema that allows only some categories asks for nothing else."""
+    category = item.get("properties", {}).get("category", {})
+    return "enum" not in category or finding.category in category["enum"]
 
 
 def _filled_item(item: Schema, material: _Material, known: Mapping[str, Any], depth: int) -> dict[str, Any]:
@@ -139,6 +146,7 @@ def _known_values(finding: Finding) -> dict[str, Any]:
         "code": finding.evidence,
         "quote": finding.evidence,
         "rule": finding.rule,
+        "cwe": cwe_of(finding.rule),
     }
 
 

@@ -25,9 +25,7 @@ WITH lines AS (
     })
 ),
 answers AS (
-    SELECT lines.* EXCLUDE (answer), manifest.blob, manifest.repeat_lines, manifest.repeat_numbers, TRY(from_json_strict(answer,
-        '{"findings":[{"anchor":"VARCHAR","end_line":"INTEGER","category":"VARCHAR","severity":"VARCHAR","confidence":"DOUBLE","issue":"VARCHAR","suggestion":"VARCHAR","evidence":"VARCHAR"}]}'
-    )).findings AS claimed
+    SELECT lines.* EXCLUDE (answer), manifest.blob, manifest.repeat_lines, manifest.repeat_numbers, TRY(from_json_strict(answer, $structure)).findings AS claimed
     FROM lines JOIN manifest USING (custom_id)
 ),
 flat AS (

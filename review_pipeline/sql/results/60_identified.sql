@@ -2,7 +2,7 @@
 CREATE VIEW identified AS
 WITH placed AS (
     -- A line that was found again speaks for itself: whoever quotes a piece of it, or more, means the same finding.
-    SELECT claims.custom_id, manifest.path, manifest.blob, claims.category, severity, confidence, issue, suggestion,
+    SELECT claims.custom_id, manifest.path, manifest.blob, claims.category, claims.cwe, severity, confidence, issue, suggestion,
         coalesce(looks.shown, evidence) AS evidence, coalesce(looks.code, code_of(evidence)) AS code, family,
         (outcomes.cost_usd / outcomes.claims)::DECIMAL(18, 9) AS cost_usd,
         CASE WHEN is_exact THEN 'exact' WHEN looks.line IS NOT NULL THEN 'moved' ELSE 'unanchored' END AS anchor,

@@ -21,25 +21,29 @@ reviewed AS (
 )
 SELECT path, blob, line_keys FROM newer_versions SEMI JOIN reviewed USING (root);
 
+SET VARIABLE findings = $findings;
+
+-- What was collected by earlier versions knows no weaknesses.
+CREATE OR REPLACE TEMP VIEW found AS
+FROM read_parquet(getvariable('findings')) UNION ALL BY NAME (SELECT NULL::VARCHAR AS cwe LIMIT 0);
+
 -- Several claims about one line and one kind of fault: the worst one speaks, the words of all are kept. Few; the rest is never held in a table.
 CREATE OR REPLACE TEMP TABLE merged AS
 SELECT * EXCLUDE (worst), worst.* FROM (
     SELECT fingerprint, any_value(path) AS path, any_value(blob) AS blob, min(custom_id) AS custom_id,
         string_agg(DISTINCT issue, ' ' ORDER BY issue) AS issue, string_agg(DISTINCT suggestion, ' ' ORDER BY suggestion) AS suggestion,
         any_value(evidence) AS evidence, sum(cost_usd)::DECIMAL(18, 9) AS cost_usd,
-        arg_min({category: category, severity: severity, confidence: confidence, anchor: anchor, start_line: start_line, end_line: end_line},
+        arg_min({category: category, cwe: cwe, severity: severity, confidence: confidence, anchor: anchor, start_line: start_line, end_line: end_line},
             CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 2 ELSE 4 END - confidence) AS worst
-    FROM read_parquet($findings)
-    SEMI JOIN (SELECT fingerprint FROM read_parquet($findings) GROUP BY fingerprint HAVING count(*) > 1) USING (fingerprint)
+    FROM found
+    SEMI JOIN (SELECT fingerprint FROM found GROUP BY fingerprint HAVING count(*) > 1) USING (fingerprint)
     GROUP BY fingerprint
 );
 
-SET VARIABLE findings = $findings;
-
 CREATE OR REPLACE TEMP VIEW incoming AS
 WITH unlike AS (
-    SELECT fingerprint, path, blob, custom_id, category, severity, confidence, issue, suggestion, evidence, anchor, start_line, end_line, cost_usd
-    FROM read_parquet(getvariable('findings')) ANTI JOIN merged USING (fingerprint)
+    SELECT fingerprint, path, blob, custom_id, category, cwe, severity, confidence, issue, suggestion, evidence, anchor, start_line, end_line, cost_usd
+    FROM found ANTI JOIN merged USING (fingerprint)
     UNION ALL BY NAME
     FROM merged
 )
@@ -60,10 +64,10 @@ FROM incoming LEFT JOIN (SELECT fingerprint, event FROM seen) AS seen USING (fin
 
 INSERT INTO findings
 SELECT fingerprint, $repo, path, start_line, end_line, 'RIGHT', category, severity, confidence, issue, suggestion, evidence, anchor, $workload,
-    'audit', $model, $prompt_version, cost_usd, 'open', NULL, $collected_at, route, 'none', blob, $cell, $cell, custom_id, $collected_at, $collected_at
+    'audit', $model, $prompt_version, cost_usd, 'open', NULL, $collected_at, route, 'none', blob, $cell, $cell, custom_id, $collected_at, $collected_at, cwe
 FROM incoming ANTI JOIN seen USING (fingerprint);
 
-UPDATE findings SET start_line = seen.start_line, end_line = seen.end_line, category = seen.category, severity = seen.severity,
+UPDATE findings SET start_line = seen.start_line, end_line = seen.end_line, category = seen.category, severity = seen.severity, cwe = coalesce(seen.cwe, findings.cwe),
     confidence = seen.confidence, issue = seen.issue, suggestion = seen.suggestion, evidence = seen.evidence, anchor = seen.anchor,
     model = $model, prompt_version = $prompt_version, cost_usd = findings.cost_usd + seen.cost_usd, route = seen.route, blob = seen.blob,
     last_cell = $cell, last_custom_id = seen.custom_id, last_seen_at = $collected_at,

@@ -22,7 +22,7 @@ INSERT INTO finding_events SELECT fingerprint, event, status_reason, $cell, NULL
 INSERT INTO findings
 SELECT fingerprint, $repo, path, start_line, end_line, side, category, severity, confidence, issue, suggestion, evidence, anchor, $workload,
     pass, $model, $prompt_version, cost_usd::DECIMAL(18, 9), status, status_reason, $finished_at, route, delivery, blob, $cell, $cell, $review,
-    $finished_at, $finished_at
+    $finished_at, $finished_at, NULL
 FROM said ANTI JOIN findings USING (fingerprint);
 
 UPDATE findings SET path = said.path, start_line = said.start_line, end_line = said.end_line, category = said.category, severity = said.severity,

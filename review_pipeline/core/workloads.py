@@ -1,0 +1,66 @@
+"""The shipped batch workloads: the names of their audits, and the shape in which each must be answered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from review_pipeline.core.prompt import FINDINGS_SCHEMA
+
+# A type that DuckDB reads for each JSON type of a claim.
+_COLUMN_TYPES = {"string": "VARCHAR", "integer": "INTEGER", "number": "DOUBLE"}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWorkload:
+    """name: as in the configuration and the history. prefix: how its audits' names begin, as 'nightly' in nightly-acme."""
+
+    name: str
+    prefix: str
+    schema: Mapping[str, Any]
+
+    @property
+    def claim_structure(self) -> str:
+        """The schema's findings as a structure for DuckDB's from_json_strict: every field that is required there."""
+        properties = self.schema["properties"]["findings"]["items"]["properties"]
+        claim = {name: _COLUMN_TYPES[field["type"]] for name, field in properties.items()}
+        return json.dumps({"findings": [claim]})
+
+
+def _security_schema() -> dict[str, Any]:
+    """Findings with the kind of weakness; nothing but security is asked for."""
+    schema: dict[str, Any] = deepcopy(FINDINGS_SCHEMA)
+    finding = schema["properties"]["findings"]["items"]
+    finding["properties"]["category"]["enum"] = ["security"]
+    finding["properties"]["cwe"] = {
+        "type": "string",
+        "description": "The most specific entry of the Common Weakness Enumeration that fits, for example CWE-89",
+    }
+    finding["required"] = [*finding["required"], "cwe"]
+    return schema
+
+
+QUALITY = BatchWorkload("nightly_quality_audit", "nightly", FINDINGS_SCHEMA)
+SECURITY = BatchWorkload("weekly_security_audit", "security", _security_schema())
+WORKLOADS = {workload.name: workload for workload in (QUALITY, SECURITY)}
+
+# An audit's name says what is asked of which repository; a number makes a further audit of the same day.
+_AUDIT = re.compile(rf"^(?P<prefix>{'|'.join(one.prefix for one in WORKLOADS.values())}|adhoc)\d*-(?P<repo>.+)$")
+
+
+def audit_name(workload: BatchWorkload, repo: str, number: int = 1) -> str:
+    """number: from 1; further audits of the same repository and day are numbered."""
+    return f"{workload.prefix}{number if number > 1 else ''}-{repo}"
+
+
+def parsed_audit(audit: str) -> tuple[BatchWorkload, str] | None:
+    """Workload and repository of an audit's name, or None if it is none. ('adhoc2-acme', of earlier versions, is a quality audit.)"""
+    match = _AUDIT.match(audit)
+    if match is None:
+        return None
+    by_prefix = {workload.prefix: workload for workload in WORKLOADS.values()}
+    return by_prefix.get(match["prefix"], QUALITY), match["repo"]

@@ -89,16 +89,15 @@ class Spool:
                     rows[row["custom_id"]] = {**row, "params": orjson.loads(body.read(row["body_bytes"]))["params"]}
         return rows
 
-    def answers(self, batch_id: str, custom_ids: frozenset[str]) -> dict[str, str]:
-        """The text that came back for some requests of a collected batch."""
-        texts = {}
+    def answers(self, batch_id: str, custom_ids: frozenset[str]) -> dict[str, list[dict[str, object]]]:
+        """The content blocks that came back for some requests of a collected batch."""
+        contents = {}
         with (self._root / "results" / f"{batch_id}.jsonl").open("rb") as raw:
             for line in raw:
                 answer = orjson.loads(line)
                 if answer["custom_id"] in custom_ids:
-                    content = answer["result"].get("message", {}).get("content", [])
-                    texts[answer["custom_id"]] = "".join(block.get("text") or "" for block in content)
-        return texts
+                    contents[answer["custom_id"]] = answer["result"].get("message", {}).get("content", [])
+        return contents
 
     def result_files(self, folder: str, batch_id: str) -> ResultFiles:
         results = self._root / "results"

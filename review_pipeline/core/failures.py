@@ -31,6 +31,7 @@ class Change(StrEnum):
     CHUNKED = "chunked"
     LARGER = "larger_max_tokens"
     REPAIRED = "repaired"
+    CONTINUED = "continued"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ REMEDIES: dict[Outcome, Remedy] = {
     Outcome.TRUNCATED: Remedy(True, Change.LARGER, 2, "sent again with twice the max_tokens, then in halves"),
     Outcome.CONTEXT_OUT: Remedy(True, Change.CHUNKED, 6, "sent again in halves"),
     Outcome.REFUSAL: Remedy(True, None, 0, "recorded once; the model will not review this file as it is"),
-    Outcome.PAUSED: Remedy(True, Change.UNCHANGED, 1, "sent again once; audits use no server tools, so this is odd"),
+    Outcome.PAUSED: Remedy(True, Change.CONTINUED, 4, "sent again with what was said so far, for the turn to go on"),
     Outcome.BAD_OUTPUT: Remedy(True, Change.REPAIRED, 1, "one request for repair, with the answer that did not fit"),
     Outcome.TOO_LONG: Remedy(False, Change.CHUNKED, 12, "sent again in halves"),
     Outcome.BILLING: Remedy(False, Change.UNCHANGED, 5, "submissions pause until somebody resumes them"),

@@ -106,8 +106,9 @@ def message_params(model: str, max_tokens: int, prompt: Prompt, content: str) ->
     }
 
 
-def repaired(params: dict[str, object], answer: str) -> dict[str, object]:
-    """The same question once more, with the answer that did not fit and the request to put it into the schema."""
+def repaired(params: dict[str, object], said: list[dict[str, object]]) -> dict[str, object]:
+    """The same question once more, with the answer that did not fit and the request to put it into the schema. said: its blocks."""
+    answer = "".join(str(block.get("text") or "") for block in said)
     question = params["messages"]
     assert isinstance(question, list)
     followup = [
@@ -118,3 +119,15 @@ def repaired(params: dict[str, object], answer: str) -> dict[str, object]:
         },
     ]
     return {**params, "messages": [*question, *followup]}
+
+
+def continued(params: dict[str, object], said: list[dict[str, object]]) -> dict[str, object]:
+    """The same turn, to be gone on with: the API takes the blocks of a paused answer back as they are. said: all that it had said."""
+    turns = params["messages"]
+    assert isinstance(turns, list)
+    if not said:
+        return params
+    *before, last = turns
+    if last["role"] == "assistant":  # paused more than once
+        return {**params, "messages": [*before, {**last, "content": [*last["content"], *said]}]}
+    return {**params, "messages": [*turns, {"role": "assistant", "content": said}]}

@@ -19,7 +19,7 @@ from review_pipeline.core.audit import (
 )
 from review_pipeline.core.failures import Change, Outcome
 from review_pipeline.core.planning import Limits, Packer, Span, custom_id
-from review_pipeline.core.prompt import narrowed, repaired
+from review_pipeline.core.prompt import continued, narrowed, repaired
 from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
 
 if TYPE_CHECKING:
@@ -93,8 +93,9 @@ def _with_rows(failed: tuple[FailedRequest, ...], spool: Spool) -> list[tuple[Fa
     for folder in sorted({request.folder for request in failed}):
         wanted = frozenset(request.custom_id for request in failed if request.folder == folder)
         rows |= spool.manifest_rows(folder, wanted)
-    for batch_id in sorted({request.batch_id for request in failed if request.outcome == Outcome.BAD_OUTPUT}):
-        wanted = frozenset(request.custom_id for request in failed if request.batch_id == batch_id)
+    answered = [request for request in failed if request.outcome in (Outcome.BAD_OUTPUT, Outcome.PAUSED)]
+    for batch_id in sorted({request.batch_id for request in answered}):
+        wanted = frozenset(request.custom_id for request in answered if request.batch_id == batch_id)
         for custom_id_, answer in spool.answers(batch_id, wanted).items():
             rows[custom_id_]["answer"] = answer
     return [(request, rows[request.custom_id]) for request in failed]
@@ -178,7 +179,9 @@ def _changed(row: Row, decided: SendAgain, piece: Span) -> dict[str, object]:
         question = params["messages"][0]
         params["messages"] = [{**question, "content": narrowed(question["content"], piece.first, piece.last)}]
     if decided.change is Change.REPAIRED:
-        params = repaired(params, row.get("answer", ""))
+        params = repaired(params, row.get("answer", []))
+    if decided.change is Change.CONTINUED:
+        params = continued(params, row.get("answer", []))
     return params
 
 

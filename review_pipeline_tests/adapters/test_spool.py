@@ -109,7 +109,7 @@ def test_requests_are_found_again_with_what_was_sent(spool):
     assert found["c"]["path"] == ASKED[2].path
 
 
-def test_answers_are_the_text_that_came_back(spool):
+def test_answers_are_the_blocks_that_came_back(spool):
     blocks = [
         {"type": "thinking", "thinking": "Hm."},
         {"type": "text", "text": "not "},
@@ -117,7 +117,7 @@ def test_answers_are_the_text_that_came_back(spool):
     ]
     results = [succeeded(ASKED[0], content=blocks), errored(ASKED[1], "api_error"), succeeded(ASKED[2])]
     write_batch(spool, "p", ASKED, results)
-    assert spool.answers("msgbatch_1", frozenset("ab")) == {"a": "not JSON", "b": ""}
+    assert spool.answers("msgbatch_1", frozenset("ab")) == {"a": blocks, "b": []}
 
 
 def test_a_folder_is_sent_by_one_process_at_a_time_and_a_killed_one_lets_go(spool):

@@ -9,6 +9,7 @@ from review_pipeline.core.finding import Category, Severity
 from review_pipeline.core.prompt import (
     FINDINGS_SCHEMA,
     Prompt,
+    continued,
     message_params,
     narrowed,
     read_shown,
@@ -118,7 +119,7 @@ def test_parameters_that_the_api_refuses_are_not_sent():
 def test_a_repair_asks_the_same_with_the_answer_that_did_not_fit_and_leaves_the_question_as_it_was():
     params = message_params("m", 100, PROMPT, "content")
     before = copy.deepcopy(params)
-    again = repaired(params, "Sure! {")
+    again = repaired(params, [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Sure! {"}])
     assert params == before
     assert [message["role"] for message in again["messages"]] == ["user", "assistant", "user"]
     assert again["messages"][0] == before["messages"][0]
@@ -130,4 +131,9 @@ def test_a_repair_asks_the_same_with_the_answer_that_did_not_fit_and_leaves_the_
 
 def test_an_answer_without_text_can_be_repaired_too():
     """The API refuses an empty message."""
-    assert repaired(message_params("m", 100, PROMPT, "content"), "")["messages"][1]["content"]
+    assert repaired(message_params("m", 100, PROMPT, "content"), [])["messages"][1]["content"]
+
+
+def test_a_turn_without_a_word_so_far_is_asked_again_as_it_was():
+    params = message_params("m", 100, PROMPT, "content")
+    assert continued(params, []) == params

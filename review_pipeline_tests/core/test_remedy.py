@@ -17,6 +17,7 @@ def decide(outcome: Outcome, *history: Outcome, span: Span = SPAN, max_tokens: i
 
 
 UNCHANGED = SendAgain(Change.UNCHANGED, (SPAN,), 8_000)
+CONTINUED = SendAgain(Change.CONTINUED, (SPAN,), 8_000)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ UNCHANGED = SendAgain(Change.UNCHANGED, (SPAN,), 8_000)
         (Outcome.CONTEXT_OUT, SendAgain(Change.CHUNKED, HALVES, 8_000)),
         (Outcome.TOO_LONG, SendAgain(Change.CHUNKED, HALVES, 8_000)),
         (Outcome.BAD_OUTPUT, SendAgain(Change.REPAIRED, (SPAN,), 8_000)),
-        (Outcome.PAUSED, UNCHANGED),
+        (Outcome.PAUSED, CONTINUED),
         (Outcome.BILLING, UNCHANGED),
         (Outcome.TRANSIENT, UNCHANGED),
         (Outcome.EXPIRED, UNCHANGED),

@@ -13,11 +13,13 @@ from uuid import UUID
 import orjson
 
 from review_pipeline.core.audit import Audit, Cell
+from review_pipeline.core.cost import PriceTable
 from review_pipeline.core.finding import Category, Severity, fingerprint, label, normalised, repeats
 from review_pipeline.core.planning import Limits
 from review_pipeline.core.prompt import FINDINGS_SCHEMA, Prompt
 from review_pipeline.core.selection import SelectionRules, TreeEntry
 from review_pipeline.ports import Revision
+from review_pipeline.settings import shipped_prices
 
 MODEL = "claude-haiku-5-5"
 WORKLOAD = "nightly_quality_audit"
@@ -45,7 +47,17 @@ _WORDS = tuple(
 def audit(limits: Limits | None = None) -> Audit:
     prompt = Prompt("Review this file.", FINDINGS_SCHEMA)
     return Audit(
-        WORKLOAD, REPO, "HEAD", SelectionRules(), prompt, MODEL, 8_000, 100_000, limits or Limits(), "a benchmark"
+        WORKLOAD,
+        REPO,
+        "HEAD",
+        SelectionRules(),
+        prompt,
+        MODEL,
+        8_000,
+        100_000,
+        limits or Limits(),
+        PriceTable(shipped_prices()),
+        "a benchmark",
     )
 
 

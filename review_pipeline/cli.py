@@ -116,19 +116,29 @@ def _collect_until_done(pipeline: Pipeline, cell: Cell | None) -> None:
     with out.status("waiting for batches (at most 24 h; Ctrl-C loses nothing)") as status:
         while open_ := _collect_once(pipeline, cell):
             if all(submission.state is State.INTENDED for submission in open_):
-                pipeline.sender.refuse_while_paused()
+                _refuse_what_is_held_back(pipeline, open_)
             oldest = min(submission.created_at or submission.planned_at for submission in open_)
             status.update(f"{len(open_)} batch(es) open, the oldest for {str(utc_now() - oldest).split('.')[0]}")
             time.sleep(min(pause, 5) if pipeline.settings.is_offline else pause)
+
+
+def _refuse_what_is_held_back(pipeline: Pipeline, waiting: tuple[Submission, ...]) -> None:
+    from review_pipeline.workflows.open_work import held_back
+
+    sendable, held = held_back(pipeline.ledger, waiting, pipeline.caps, utc_now)
+    if held and not sendable:
+        raise Refused("; ".join(held))
 
 
 def _collect_once(pipeline: Pipeline, only: Cell | None) -> tuple[Submission, ...]:
     """One look around; returns the submissions that are still open."""
     from review_pipeline.workflows.open_work import look_around
 
-    work = look_around(pipeline.ledger, lambda: pipeline.sender, utc_now)
+    work = look_around(pipeline.ledger, lambda: pipeline.sender, utc_now, pipeline.caps)
     for name, trouble in work.troubled:
         err.print(f"[yellow]{escape(name)}[/]: {escape(trouble)}")
+    for told in work.held:
+        err.print(f"[yellow]held back[/]: {escape(told)}")
     for cell in work.to_collect:
         _collect_cell(pipeline, cell)
     for cell in work.to_submit:
@@ -149,7 +159,7 @@ def _collect_cell(pipeline: Pipeline, cell: Cell) -> None:
         )
         out.print(f"  {submission.batch_id}: {counts}", highlight=False)
     plan_resubmission(
-        cell, pipeline.ledger, pipeline.spool, limits=pipeline.limits, most_output_tokens=pipeline.most_output_tokens, nonce=nonce(), clock=utc_now
+        cell, pipeline.ledger, pipeline.spool, limits=pipeline.limits, prices=pipeline.prices, nonce=nonce(), clock=utc_now
     )  # fmt: skip
     pipeline.sender.send_due(cell)
 

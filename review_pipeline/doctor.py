@@ -16,6 +16,7 @@ from review_pipeline.ports import InDoubt, Refused, Unavailable
 from review_pipeline.settings import RepositoryEntry
 from review_pipeline.wiring import Pipeline, utc_now
 from review_pipeline.wiring_forge import ForgeWiring, slug_of
+from review_pipeline.workflows.open_work import held_back
 
 ENOUGH_BYTES = 2_000_000_000  # a full batch: 250 MB of body, as much again of results, and the history's copy
 WARN_BEFORE_RETIREMENT = timedelta(days=60)
@@ -73,6 +74,7 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
         return
     yield _asked("ledger", lambda: _ledger(pipeline))
     yield _history(pipeline)
+    yield _spending(pipeline)
     for scope, reason, since in _pauses(pipeline):
         yield Examined(
             f"paused: {scope}", "fail", f"since {since}: {reason}. Settle that, then: review-pipeline resume"
@@ -133,6 +135,22 @@ def _history(pipeline: Pipeline) -> Examined:
         said = f"applied up to event {applied} of {last}; the sensor, or review-pipeline collect, applies the rest"
         return Examined("findings history", "warn", said)
     return Examined("findings history", "ok", f"complete up to event {applied}")
+
+
+def _spending(pipeline: Pipeline) -> Examined:
+    try:
+        spent = pipeline.ledger.spent(utc_now())
+        waiting = pipeline.ledger.submissions(states=(State.INTENDED,))
+        _, held = held_back(pipeline.ledger, waiting, pipeline.caps, utc_now)
+    except (Unavailable, Refused) as error:
+        return Examined("spending", "fail", str(error))
+    if held:
+        return Examined("spending", "warn", "; ".join(held))
+    settled = sum(one.settled_usd for one in spent.values())
+    reserved = sum(one.reserved_usd for one in spent.values())
+    cap = pipeline.caps.month_usd
+    limit = f"of ${cap}" if cap is not None else "and no cap (batches.most_usd_per_month)"
+    return Examined("spending", "ok", f"${settled:.4f} this month, ${reserved:.4f} reserved, {limit}")
 
 
 def _model(pipeline: Pipeline, workload: BatchWorkload) -> Examined:

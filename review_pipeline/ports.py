@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from review_pipeline.core.review_record import Call as ReviewCall
     from review_pipeline.core.review_record import CallEnd, FindingRow, ReviewEnd, ReviewRow
     from review_pipeline.core.selection import TreeEntry
+    from review_pipeline.core.spending import Caps, Spending
     from review_pipeline.core.workloads import BatchWorkload
 
 
@@ -46,6 +47,10 @@ class Refused(Exception):
 
 class OutOfCredit(Refused):
     """Nothing can be paid for until a person has settled it: credit or a spend limit is used up."""
+
+
+class OverBudget(Refused):
+    """It could cost more than the configuration allows for this month."""
 
 
 class Forbidden(Refused):
@@ -314,7 +319,9 @@ class Submissions(Protocol):
 
     def submissions(self, *, cell: Cell | None = None, states: tuple[State, ...] = ...) -> tuple[Submission, ...]: ...
 
-    def begin(self, submission: str, now: datetime, fence: str) -> bool: ...
+    def begin(self, submission: str, now: datetime, fence: str, caps: Caps = ...) -> bool: ...
+
+    def spent(self, now: datetime) -> dict[str, Spending]: ...
 
     def doubt(self, submission: str, now: datetime) -> None: ...
 

@@ -93,10 +93,20 @@ class RepositoryEntry(_Strict):
         return self
 
 
+MonthlyCap = Annotated[
+    Decimal | None,
+    Field(
+        gt=0,
+        description="USD a calendar month (UTC). The most that a submission can cost is reserved before it is sent; what does not fit waits",
+    ),
+]
+
+
 class AuditEntry(_Strict):
     """The nightly audit: every file of every repository, as far as it changed."""
 
     mode: Literal["batch"] = "batch"
+    most_usd_per_month: MonthlyCap = None
     model: str = "claude-haiku-5-5"
     max_tokens: Annotated[int, Field(ge=256, description="For one answer; doubled when an answer is cut off")] = 8_000
     schedule: Annotated[str, Field(pattern=_CRON, description="Cron line, in UTC")] = "0 1 * * *"
@@ -203,6 +213,7 @@ class BatchEntry(_Strict):
         ),
     ] = 300
     poll_seconds: Annotated[int, Field(ge=5)] = 30
+    most_usd_per_month: MonthlyCap = None  # of all workloads together
 
 
 class Workloads(_Strict):

@@ -16,6 +16,7 @@ from review_pipeline.core.audit import Audit, Cell
 from review_pipeline.core.finding import Category
 from review_pipeline.core.planning import Limits
 from review_pipeline.core.prompt import Prompt, with_criteria
+from review_pipeline.core.spending import Caps
 from review_pipeline.core.workloads import QUALITY, BatchWorkload, audit_name, parsed_audit
 from review_pipeline.ports import Refused
 from review_pipeline.settings import AuditEntry, RepositoryEntry, Settings, declared, review_selection, selection_rules
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from review_pipeline.adapters.ledger import AuditLedger
     from review_pipeline.adapters.results import BatchResults
     from review_pipeline.adapters.spool import Spool
+    from review_pipeline.core.cost import PriceTable
     from review_pipeline.core.review_record import ReviewRow
     from review_pipeline.core.review_rules import ReviewRules
     from review_pipeline.report.review import ReviewPage
@@ -110,7 +112,7 @@ class Pipeline:
     def results(self) -> BatchResults:
         from review_pipeline.adapters.results import BatchResults
 
-        return BatchResults(self.settings.config.price_table())
+        return BatchResults(self.prices)
 
     @cached_property
     def history(self) -> History:
@@ -130,7 +132,7 @@ class Pipeline:
         from review_pipeline.workflows.submission import Sender
 
         grace = timedelta(seconds=self.settings.config.batches.reconcile_grace_seconds)
-        return Sender(self.api, self.ledger, self.spool, self.results, utc_now, grace)
+        return Sender(self.api, self.ledger, self.spool, self.results, utc_now, grace, self.caps)
 
     @cached_property
     def collector(self) -> Collector:
@@ -143,8 +145,18 @@ class Pipeline:
         batches = self.settings.config.batches
         return Limits(batches.max_requests, batches.max_body_bytes)
 
-    def most_output_tokens(self, model: str) -> int:
-        return self.settings.config.price_table().price(model, utc_now().date(), 0).max_output_tokens
+    @cached_property
+    def prices(self) -> PriceTable:
+        return self.settings.config.price_table()
+
+    @property
+    def caps(self) -> Caps:
+        """What the configuration allows batches to cost in a month."""
+        config = self.settings.config
+        by_workload = {name: entry.most_usd_per_month for name, entry in config.workloads.audits().items()}
+        return Caps(
+            config.batches.most_usd_per_month, {name: usd for name, usd in by_workload.items() if usd is not None}
+        )
 
     def repository(self, entry: RepositoryEntry) -> GitRepository:
         from review_pipeline.adapters.git import GitRepository
@@ -234,6 +246,7 @@ class Pipeline:
             max_tokens=declaration.max_tokens,
             chunk_bytes=declaration.chunk_bytes,
             limits=self.limits,
+            prices=self.prices,
             route_reason=routing.route(declared(workload.name, declaration)).reason,
         )
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from review_pipeline.core.cost import PriceTable
     from review_pipeline.core.planning import Limits
     from review_pipeline.core.prompt import Prompt
     from review_pipeline.core.selection import SelectionRules
@@ -66,6 +67,7 @@ class Submission:
 
     fence: the newest batch of the workspace just before this one was sent ('' if there was none); ours can only be newer.
     doubted_at: since when nobody sends it and its batch has to be looked for; None if that was never needed.
+    most_usd: the most it can cost; counts as spent from sending until cost_usd is known.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Submission:
     requests: int
     model: str
     planned_at: datetime
+    most_usd: str = "0"
     batch_id: str | None = None
     not_batches: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -103,6 +106,7 @@ class Audit:
     max_tokens: int
     chunk_bytes: int
     limits: Limits
+    prices: PriceTable
     route_reason: str
 
 

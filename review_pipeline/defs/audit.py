@@ -75,7 +75,7 @@ def failure_resubmissions(context: dg.AssetExecutionContext) -> dg.MaterializeRe
             pipeline.ledger,
             pipeline.spool,
             limits=pipeline.limits,
-            most_output_tokens=pipeline.most_output_tokens,
+            prices=pipeline.prices,
             nonce=nonce(),
             clock=utc_now,
         )

@@ -31,12 +31,15 @@ def open_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
             pipeline.ledger,
             lambda: pipeline.sender,
             utc_now,
+            pipeline.caps,
             has_time=lambda: time.monotonic() - started < POLL_SECONDS,
         )
     except (Unavailable, Refused) as error:
         return dg.SkipReason(str(error))
     for name, trouble in work.troubled:
         context.log.warning(f"{name}: {trouble}")
+    for told in work.held:
+        context.log.warning(told)
     requests = list(_requests(context, work))
     if not requests:
         return dg.SkipReason(work.sentence)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import orjson
@@ -16,6 +17,7 @@ from review_pipeline.core.finding import line_key, repeats
 from review_pipeline.core.planning import Packer, Span, content_key, custom_id, spans
 from review_pipeline.core.prompt import message_params, render_file
 from review_pipeline.core.selection import Skip, Source, TreeEntry, by_content, by_path
+from review_pipeline.core.spending import Reserve
 
 if TYPE_CHECKING:
     from review_pipeline.ports import BatchBody, FileLines, PlanFolder, Plans, Repository, Spool
@@ -59,7 +61,7 @@ def _plan_anew(
     revision = repository.resolve(audit.ref)
     name = f"{str(cell).replace('|', '_')}.r0.{nonce}"
     with spool.new_plan(name) as folder:
-        writer = _Writer(audit, cell, folder, nonce, known, paths)
+        writer = _Writer(audit, cell, folder, nonce, now.date(), known, paths)
         with folder.files() as files:
             wanted = _decide_by_path(writer, list(repository.tree(revision.commit)), files)
             for done, (entry, content) in enumerate(repository.read(wanted), start=1):
@@ -103,17 +105,21 @@ class _Writer:
     cell: Cell
     folder: PlanFolder
     nonce: str
+    day: date
     known: dict[str, Known]
     paths_known: set[str]
     counts: Counter[str] = field(default_factory=Counter)
     requests: list[PlannedRequest] = field(default_factory=list)
     bodies: list[BatchBody] = field(default_factory=list)
     body_bytes: list[int] = field(default_factory=list)
+    most_usd: list[Decimal] = field(default_factory=list)
     packer: Packer = field(init=False)
+    reserve: Reserve = field(init=False)
     version: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.packer = Packer(self.audit.limits)
+        self.reserve = Reserve(self.audit.prices, self.audit.model, self.day)
         self.version = self.audit.prompt.version  # hashed once, not for every file
 
     def key(self, entry: TreeEntry) -> str:
@@ -153,7 +159,8 @@ class _Writer:
             self._add(judged, span, {**row, "root": root}, key)
 
     def submissions(self, now: datetime) -> Iterator[Submission]:
-        for number, (body, size) in enumerate(zip(self.bodies, self.body_bytes, strict=True)):
+        closed = zip(self.bodies, self.body_bytes, self.most_usd, strict=True)
+        for number, (body, size, most_usd) in enumerate(closed):
             yield Submission(
                 _submission_id(self.cell, number),
                 str(self.cell),
@@ -164,11 +171,13 @@ class _Writer:
                 body.requests,
                 self.audit.model,
                 planned_at=now,
+                most_usd=str(most_usd),
             )
 
     def close(self) -> None:
         if self.bodies:
             self.body_bytes.append(self.bodies[-1].close())
+            self.most_usd.append(self.reserve.taken_usd())
 
     def _manifest_row(self, source: Source, span: Span, key: str, numbered: dict[int, int]) -> dict[str, object]:
         inside = {number: nth for number, nth in numbered.items() if span.first <= number <= span.last}
@@ -193,6 +202,7 @@ class _Writer:
             self.close()
             self.bodies.append(self.folder.batch(len(self.bodies)))
         self.bodies[-1].add(request, row)
+        self.reserve.add(len(request), self.audit.max_tokens)
         submission = _submission_id(self.cell, len(self.bodies) - 1)
         self.requests.append(
             PlannedRequest(str(row["custom_id"]), submission, None, str(row["root"]), key, source.entry.path, 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from review_pipeline.core.audit import Cell, State
+from review_pipeline.core.audit import Cell, State, Submission
+from review_pipeline.core.spending import UNCAPPED, Caps
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.workflows.collection import poll
 
@@ -21,7 +23,10 @@ LEFT_BEHIND = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Cells and weeks that need a run. marks: how far each cell has come, so that each of its steps is a unit of its own."""
+    """Cells and weeks that need a run. marks: how far each cell has come, so that each of its steps is a unit of its own.
+
+    held: why something that is due is not sent, in sentences.
+    """
 
     to_submit: tuple[Cell, ...]
     to_collect: tuple[Cell, ...]
@@ -30,10 +35,15 @@ class Work:
     to_report: Mapping[date, int]
     troubled: tuple[tuple[str, str], ...]
     sentence: str
+    held: tuple[str, ...] = ()
 
 
 def look_around(
-    ledger: Ledger, sender: Callable[[], Sender], clock: Clock, has_time: Callable[[], bool] = lambda: True
+    ledger: Ledger,
+    sender: Callable[[], Sender],
+    clock: Clock,
+    caps: Caps = UNCAPPED,
+    has_time: Callable[[], bool] = lambda: True,
 ) -> Work:
     """sender is made only if there is something to ask the API. Raises Unavailable or Refused if the ledger cannot be read."""
     troubled = _settle_doubts(ledger, sender, has_time)
@@ -44,10 +54,9 @@ def look_around(
         in_progress = polled.in_progress + len(polled.troubled) + polled.not_reached
     unfinished = ledger.submissions(states=(State.INTENDED, State.ENDED))
     ended = {Cell.parse(submission.cell) for submission in unfinished if submission.state is State.ENDED}
-    behind = {
-        Cell.parse(s.cell) for s in unfinished if s.state is State.INTENDED and clock() - s.planned_at > LEFT_BEHIND
-    }
-    to_submit = tuple(sorted({*ledger.asked(), *(behind if not ledger.pauses() else ())}, key=str))
+    behind = [s for s in unfinished if s.state is State.INTENDED and clock() - s.planned_at > LEFT_BEHIND]
+    due, held = held_back(ledger, behind, caps, clock)
+    to_submit = tuple(sorted({*ledger.asked(), *due}, key=str))
     to_collect = tuple(sorted({*ended, *ledger.unsettled_cells()}, key=str))
     is_busy = bool(to_submit or to_collect or in_progress)
     return Work(
@@ -58,8 +67,33 @@ def look_around(
         # A report in the middle of a cell would be written again at once.
         to_report={} if is_busy else ledger.weeks_to_report(),
         troubled=troubled,
-        sentence=f"{in_progress} batch(es) in progress, none ended" if in_progress else "no open batches",
+        sentence="; ".join(
+            [f"{in_progress} batch(es) in progress, none ended" if in_progress else "no open batches", *held]
+        ),
+        held=held,
     )
+
+
+def held_back(
+    ledger: Ledger, waiting: Sequence[Submission], caps: Caps, clock: Clock
+) -> tuple[set[Cell], tuple[str, ...]]:
+    """Cells with something that may be sent now, and one sentence for each reason why something may not."""
+    if pauses := ledger.pauses():
+        return set(), tuple(
+            f"submissions are paused since {since} ({scope}): {reason}; settle that, then run: review-pipeline resume"
+            for scope, reason, since in pauses
+        )
+    spent = ledger.spent(clock()) if waiting else {}
+    cells, held = set(), []
+    for submission in waiting:
+        cell = Cell.parse(submission.cell)
+        plan = ledger.planned(cell)
+        assert plan is not None
+        if told := caps.refusal(plan.workload, Decimal(submission.most_usd), spent):
+            held.append(f"{submission.id} is held back: {told}")
+        else:
+            cells.add(cell)
+    return cells, tuple(held)
 
 
 def _settle_doubts(

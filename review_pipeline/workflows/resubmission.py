@@ -21,10 +21,13 @@ from review_pipeline.core.failures import Change, Outcome
 from review_pipeline.core.planning import Limits, Packer, Span, custom_id
 from review_pipeline.core.prompt import continued, narrowed, repaired
 from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
+from review_pipeline.core.spending import Reserve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from datetime import date
+    from decimal import Decimal
 
+    from review_pipeline.core.cost import PriceTable
     from review_pipeline.ports import BatchBody, Ledger, PlanFolder, Spool
     from review_pipeline.workflows.submission import Clock
 
@@ -47,26 +50,23 @@ def plan_resubmission(
     spool: Spool,
     *,
     limits: Limits,
-    most_output_tokens: Callable[[str], int],
+    prices: PriceTable,
     nonce: str,
     clock: Clock,
 ) -> Resubmitted:
-    """Replacements for the failed requests of a cell, written down and not sent. Nothing to do: nothing is written.
-
-    most_output_tokens: of a model.
-    """
+    """Replacements for the failed requests of a cell, written down and not sent. Nothing to do: nothing is written."""
     failed = ledger.failed_requests(cell)
     plan = ledger.planned(cell)
     if not failed or plan is None:
         return NOTHING
     round_ = ledger.next_round(cell)
     name = f"{str(cell).replace('|', '_')}.r{round_}.{nonce}"
+    now = clock()
     with spool.new_plan(name) as folder:
-        writer = _Writer(plan, folder, round_, limits, nonce, most_output_tokens(plan.model))
+        writer = _Writer(plan, folder, round_, limits, nonce, prices, now.date())
         for request, row in _with_rows(failed, spool):
             writer.take(request, row)
         writer.close()
-    now = clock()
     submissions = tuple(
         Submission(
             _submission_id(plan.cell, round_, number),
@@ -78,8 +78,9 @@ def plan_resubmission(
             body.requests,
             plan.model,
             planned_at=now,
+            most_usd=str(most_usd),
         )
-        for number, (body, size) in enumerate(zip(writer.bodies, writer.sizes, strict=True))
+        for number, (body, size, most_usd) in enumerate(zip(writer.bodies, writer.sizes, writer.most_usd, strict=True))
     )
     event = _event(plan, round_, nonce, submissions)
     if not ledger.record_resubmission(submissions, tuple(writer.requests), tuple(writer.given_up), event, now):
@@ -103,13 +104,22 @@ def _with_rows(failed: tuple[FailedRequest, ...], spool: Spool) -> list[tuple[Fa
 
 class _Writer:
     def __init__(
-        self, plan: PlannedCell, folder: PlanFolder, round_: int, limits: Limits, nonce: str, most_output_tokens: int
+        self,
+        plan: PlannedCell,
+        folder: PlanFolder,
+        round_: int,
+        limits: Limits,
+        nonce: str,
+        prices: PriceTable,
+        day: date,
     ) -> None:
         self._plan, self._folder, self._round, self._nonce = plan, folder, round_, nonce
         self._packer = Packer(limits)
-        self._most_output_tokens = most_output_tokens
+        self._most_output_tokens = prices.price(plan.model, day, 0).max_output_tokens
+        self._reserve = Reserve(prices, plan.model, day)
         self.bodies: list[BatchBody] = []
         self.sizes: list[int] = []
+        self.most_usd: list[Decimal] = []
         self.requests: list[PlannedRequest] = []
         self.given_up: list[GivenUp] = []
 
@@ -127,6 +137,7 @@ class _Writer:
     def close(self) -> None:
         if self.bodies:
             self.sizes.append(self.bodies[-1].close())
+            self.most_usd.append(self._reserve.taken_usd())
 
     def _add(self, failed: FailedRequest, row: Row, decided: SendAgain, piece: Span) -> None:
         new_id = custom_id(
@@ -136,6 +147,7 @@ class _Writer:
         if self._packer.starts_new_batch(len(request)) or not self.bodies:
             self.close()
             self.bodies.append(self._folder.batch(len(self.bodies)))
+        self._reserve.add(len(request), decided.max_tokens)
         repeated = [
             pair
             for pair in zip(row["repeat_lines"], row["repeat_numbers"], strict=True)

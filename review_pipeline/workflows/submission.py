@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from review_pipeline.core.audit import Batch, Cell, State, Submission
+from review_pipeline.core.spending import UNCAPPED, Caps
 from review_pipeline.ports import InDoubt, OutOfCredit, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Sender:
     results: Results
     clock: Clock
     grace: timedelta
+    caps: Caps = UNCAPPED
 
     def send_due(self, cell: Cell) -> tuple[Submission, ...]:
         """All submissions of a cell, those that were still only intended having been sent. Raises Unavailable or Refused."""
@@ -84,7 +86,7 @@ class Sender:
     def _send(self, submission: Submission) -> None:
         with self.spool.sending(submission.folder) as nobody_sends:
             fence = next((batch.id for batch in self.api.newest()), "")
-            if not (nobody_sends and self.ledger.begin(submission.id, self.clock(), fence)):
+            if not (nobody_sends and self.ledger.begin(submission.id, self.clock(), fence, self.caps)):
                 raise Unavailable(
                     f"submission {submission.id}: another run sends it, or one of the same size ({submission.requests} requests) is in doubt "
                     "and the two could not be told apart. It is tried again when that one is settled."

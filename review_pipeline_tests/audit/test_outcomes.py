@@ -185,7 +185,9 @@ def test_a_billing_problem_stops_all_submissions_until_somebody_resumes_them(wor
     world.plan(day=1)
     with pytest.raises(Refused, match="paused"):
         world.send(day=1)
-    assert world.look().to_submit == ()
+    work = world.look()
+    assert work.to_submit == ()
+    assert "submissions are paused" in work.sentence  # what the sensor says in the UI
     assert world.accepted() == [3]
     assert world.ledger.resume() == 1
     world.move_clock(60)

@@ -110,7 +110,9 @@ class World:
     @property
     def sender(self) -> Sender:
         grace = timedelta(seconds=self.pipeline.settings.config.batches.reconcile_grace_seconds)
-        return Sender(self.sdk, self.ledger, self.pipeline.spool, self.pipeline.results, self.now, grace)
+        return Sender(
+            self.sdk, self.ledger, self.pipeline.spool, self.pipeline.results, self.now, grace, self.pipeline.caps
+        )
 
     @property
     def collector(self) -> Collector:
@@ -141,7 +143,7 @@ class World:
 
     def look(self) -> Work:
         self.api.settle()
-        return look_around(self.ledger, lambda: self.sender, self.now)
+        return look_around(self.ledger, lambda: self.sender, self.now, self.pipeline.caps)
 
     def resubmit(self, cell: Cell) -> Resubmitted:
         return plan_resubmission(
@@ -149,7 +151,7 @@ class World:
             self.ledger,
             self.pipeline.spool,
             limits=self.pipeline.limits,
-            most_output_tokens=self.pipeline.most_output_tokens,
+            prices=self.pipeline.prices,
             nonce=nonce(),
             clock=self.now,
         )

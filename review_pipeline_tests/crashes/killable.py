@@ -70,7 +70,7 @@ def install(fatal: int) -> Callable[[], int]:
 def trip(pipeline: Pipeline, day: date) -> None:
     """What the CLI and the sensor do, until nothing is open; a pause is lifted by the person who reads about it."""
     cell = pipeline.cell(pipeline.settings.repository("acme"), day)
-    entry = pipeline.entry_of(cell)
+    _, entry = pipeline.asked_by(cell)
     audit, repository = pipeline.audit(entry), pipeline.repository(entry)
     plan_audit(audit, cell, repository, pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now())
     deadline = time.monotonic() + 30
@@ -82,7 +82,7 @@ def trip(pipeline: Pipeline, day: date) -> None:
         work = look_around(pipeline.ledger, lambda: pipeline.sender, utc_now)
         for due in work.to_collect:
             pipeline.collector.collect_cell(due)
-            plan_resubmission(due, pipeline.ledger, pipeline.spool, limits=pipeline.limits, most_output_tokens=pipeline.most_output_tokens, nonce=nonce(), clock=utc_now)  # fmt: skip
+            plan_resubmission(due, pipeline.ledger, pipeline.spool, limits=pipeline.limits, prices=pipeline.prices, nonce=nonce(), clock=utc_now)  # fmt: skip
         time.sleep(0.02)
     bring_up_to_date(pipeline.ledger, pipeline.history, utc_now)
 

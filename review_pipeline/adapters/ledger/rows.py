@@ -41,6 +41,7 @@ def insert_submissions(db: Connection, submissions: tuple[Submission, ...]) -> N
                 "submission": submission.id, "cell": submission.cell, "round": submission.round, "state": submission.state.value,
                 "folder": submission.folder, "body_bytes": submission.body_bytes, "requests": submission.requests,
                 "model": submission.model, "planned_at": submission.planned_at.isoformat(),
+                "most_usd": submission.most_usd,
             },
         )  # fmt: skip
 

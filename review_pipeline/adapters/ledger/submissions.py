@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections import defaultdict
+from datetime import UTC, datetime
+from decimal import Decimal
 from types import MappingProxyType
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import Connection, RowMapping, text
 
 from review_pipeline.adapters.ledger.rows import (
     Part,
@@ -17,6 +19,8 @@ from review_pipeline.core.audit import (
     State,
     Submission,
 )
+from review_pipeline.core.spending import UNCAPPED, Caps, Spending, month_of
+from review_pipeline.ports import OverBudget
 
 
 class SubmissionRows(Part):
@@ -32,9 +36,15 @@ class SubmissionRows(Part):
             ).mappings()
             return tuple(_submission(row) for row in rows)
 
-    def begin(self, submission: str, now: datetime, fence: str) -> bool:
-        """Takes a submission for sending. False if it is taken, or if one of the same size is in doubt: the two could not be told apart."""
+    def begin(self, submission: str, now: datetime, fence: str, caps: Caps = UNCAPPED) -> bool:
+        """Takes a submission for sending, with the most it can cost. False if it is taken, or if one of the same size is in doubt: the two could not be told apart.
+
+        Raises OverBudget, with nothing changed, if the month's caps leave no room for it.
+        """
         with self._database.write() as db:
+            row = db.execute(text(_WORKLOAD_AND_MOST), {"submission": submission}).one()
+            if told := caps.refusal(row.workload, Decimal(row.most_usd), _spent(db, now)):
+                raise OverBudget(f"submission {submission} is held back: {told}")
             taken = db.execute(text(_BEGIN), {"submission": submission, "now": now.isoformat(), "fence": fence})
             return taken.rowcount == 1
 
@@ -85,6 +95,11 @@ class SubmissionRows(Part):
             counts=json.dumps(dict(batch.counts)), ended=ended_at,
         )  # fmt: skip
 
+    def spent(self, now: datetime) -> dict[str, Spending]:
+        """Of the calendar month (UTC) of now, by workload."""
+        with self._database.read() as db:
+            return _spent(db, now)
+
     def claimed_batches(self) -> frozenset[str]:
         with self._database.read() as db:
             return frozenset(db.execute(text("SELECT batch_id FROM submissions WHERE batch_id IS NOT NULL")).scalars())
@@ -97,6 +112,8 @@ class SubmissionRows(Part):
             )
 
 
+_WORKLOAD_AND_MOST = "SELECT workload, most_usd FROM submissions JOIN cells USING (cell) WHERE submission = :submission"
+_OF_MONTH = """SELECT workload, state, most_usd, cost_usd FROM submissions JOIN cells USING (cell) WHERE sent_at >= :first AND sent_at < :next"""
 _YIELD = """UPDATE submissions SET state = 'sending', batch_id = NULL, counts = NULL, ended_at = NULL,
     not_batches = json_insert(not_batches, '$[#]', :batch), note = 'batch ' || :batch || ' has its receipt with another submission'
     WHERE batch_id = :batch AND state IN ('in_progress', 'ended') AND doubted_at IS NOT NULL
@@ -121,6 +138,7 @@ def _submission(row: RowMapping) -> Submission:
         not_batches=tuple(json.loads(row["not_batches"])),
         counts=MappingProxyType(json.loads(row["counts"]) if row["counts"] else {}),
         planned_at=datetime.fromisoformat(row["planned_at"]),
+        most_usd=row["most_usd"],
         sent_at=_time(row["sent_at"]),
         fence=row["fence"],
         doubted_at=_time(row["doubted_at"]),
@@ -130,6 +148,18 @@ def _submission(row: RowMapping) -> Submission:
         sync_cost_usd=row["sync_cost_usd"],
         note=row["note"],
     )
+
+
+def _spent(db: Connection, now: datetime) -> dict[str, Spending]:
+    first, next_ = month_of(now.astimezone(UTC).date())
+    settled: dict[str, Decimal] = defaultdict(Decimal)
+    reserved: dict[str, Decimal] = defaultdict(Decimal)
+    for row in db.execute(text(_OF_MONTH), {"first": first.isoformat(), "next": next_.isoformat()}):
+        if row.state == State.COLLECTED:
+            settled[row.workload] += Decimal(row.cost_usd)
+        else:
+            reserved[row.workload] += Decimal(row.most_usd)
+    return {name: Spending(settled[name], reserved[name]) for name in settled.keys() | reserved.keys()}
 
 
 def _time(value: str | None) -> datetime | None:

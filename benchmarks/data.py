@@ -57,6 +57,7 @@ def audit(limits: Limits | None = None) -> Audit:
         100_000,
         limits or Limits(),
         PriceTable(shipped_prices()),
+        30,
         "a benchmark",
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -185,12 +185,22 @@ class Batches(Protocol):
 
     def retrieve(self, batch_id: str) -> Batch: ...
 
+    def cancel(self, batch_id: str) -> Batch: ...
+
     def newest(self) -> Iterator[Batch]:
         """All batches of the workspace, the newest first."""
         ...
 
     def download(self, batch_id: str, to: Path) -> None:
         """The raw result lines, as they come. A stream that was cut may look complete: count."""
+        ...
+
+
+class Messages(Protocol):
+    """The Messages API."""
+
+    def ask(self, params: dict[str, object]) -> dict[str, object]:
+        """The answer as a batch's result line would hold it. Raises Unavailable, Refused or OutOfCredit if it was certainly not asked."""
         ...
 
 
@@ -213,6 +223,7 @@ class Collected:
     input_tokens: int
     output_tokens: int
     anchors: Mapping[str, int]
+    surcharge_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +259,27 @@ class Results(Protocol):
         """Raises Unavailable if the file is cut within a line."""
         ...
 
-    def read(self, files: ResultFiles, repo: str, model: str, day: date, workload: BatchWorkload) -> Collected: ...
+    def read(
+        self, files: ResultFiles, repo: str, model: str, day: date, workload: BatchWorkload, *, is_sync: bool
+    ) -> Collected: ...
+
+
+class AnswerBook(Protocol):
+    """What was asked one by one, and what was answered. lost: asked by a process that stopped before the answer was on disk."""
+
+    lost: int
+
+    def unanswered(self, requests: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]: ...
+
+    def asking(self, custom_id: str) -> None: ...
+
+    def not_asked(self, custom_id: str) -> None: ...
+
+    def answered(self, custom_id: str, result: dict[str, Any]) -> None: ...
+
+    def counts(self) -> dict[str, int]: ...
+
+    def finish(self, to: Path) -> dict[str, int]: ...
 
 
 class FileLines(Protocol):
@@ -293,6 +324,10 @@ class Spool(Protocol):
 
     def answers(self, batch_id: str, custom_ids: frozenset[str]) -> dict[str, list[dict[str, object]]]: ...
 
+    def requests(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]: ...
+
+    def answer_book(self, folder: str) -> AbstractContextManager[AnswerBook]: ...
+
     def result_files(self, folder: str, batch_id: str) -> ResultFiles: ...
 
     def relative(self, path: Path) -> str: ...
@@ -326,6 +361,14 @@ class Submissions(Protocol):
     def doubt(self, submission: str, now: datetime) -> None: ...
 
     def release(self, submission: str, note: str) -> None: ...
+
+    def escalate(self, submission: str, most_usd: str, note: str) -> None: ...
+
+    def record_asked(self, submission: str, batch: Batch) -> None: ...
+
+    def ask_cancel(self, submission: str, now: datetime, note: str) -> None: ...
+
+    def deadlines(self) -> dict[str, datetime]: ...
 
     def note(self, submission: str, note: str | None, not_batches: tuple[str, ...] | None = None) -> None: ...
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from review_pipeline.access import GitHubAccess
 from review_pipeline.core import routing
 from review_pipeline.core.cost import Price, PriceTable
+from review_pipeline.core.deadlines import INTERVAL_HOURS, submission_interval_hours
 from review_pipeline.core.finding import Category
 from review_pipeline.core.selection import SelectionRules
 from review_pipeline.ports import Refused
@@ -114,8 +115,8 @@ class AuditEntry(_Strict):
         float, Field(gt=0, description="From the time the audit is due to findings in the history")
     ] = 30
     submit_every_hours: Annotated[
-        float, Field(gt=0, description="The longest wait for a submission; the SLA decides what is possible")
-    ] = 4
+        float | None, Field(gt=0, description="The longest wait for a submission; if not given, what the SLA allows")
+    ] = None
     needs_tools: bool = False
     blocking: bool = False
     max_file_bytes: Annotated[int, Field(ge=1_000)] = 400_000
@@ -214,6 +215,13 @@ class BatchEntry(_Strict):
     ] = 300
     poll_seconds: Annotated[int, Field(ge=5)] = 30
     most_usd_per_month: MonthlyCap = None  # of all workloads together
+    sync_requests_per_hour: Annotated[
+        int,
+        Field(
+            ge=1, description="How fast late requests can be asked one by one; deadlines are planned with this number"
+        ),
+    ] = 1_000
+    sync_at_once: Annotated[int, Field(ge=1, le=64, description="Late requests that are asked side by side")] = 8
 
 
 class Workloads(_Strict):
@@ -288,7 +296,8 @@ def _price_table(own: tuple[PriceEntry, ...]) -> PriceTable:
 
 
 def declared(name: str, entry: AuditEntry) -> routing.Workload:
-    return routing.Workload(name, entry.needs_tools, entry.blocking, entry.sla_hours, entry.submit_every_hours)
+    every = entry.submit_every_hours or submission_interval_hours(entry.sla_hours) or INTERVAL_HOURS[-1]
+    return routing.Workload(name, entry.needs_tools, entry.blocking, entry.sla_hours, every)
 
 
 def review_selection(repository: RepositoryEntry, review: ReviewEntry) -> SelectionRules:

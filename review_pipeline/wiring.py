@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from review_pipeline.core import criteria, routing
 from review_pipeline.core.audit import Audit, Cell
+from review_pipeline.core.deadlines import Policy
 from review_pipeline.core.finding import Category
 from review_pipeline.core.planning import Limits
 from review_pipeline.core.prompt import Prompt, with_criteria
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from review_pipeline.core.review_rules import ReviewRules
     from review_pipeline.report.review import ReviewPage
     from review_pipeline.workflows.collection import Collector
+    from review_pipeline.workflows.late import LatePath
     from review_pipeline.workflows.review import Review
     from review_pipeline.workflows.submission import Sender
 
@@ -132,7 +134,20 @@ class Pipeline:
         from review_pipeline.workflows.submission import Sender
 
         grace = timedelta(seconds=self.settings.config.batches.reconcile_grace_seconds)
-        return Sender(self.api, self.ledger, self.spool, self.results, utc_now, grace, self.caps)
+        return Sender(self.api, self.ledger, self.spool, self.results, utc_now, grace, self.caps, self.late)
+
+    @cached_property
+    def late(self) -> LatePath:
+        from review_pipeline.adapters.anthropic_messages import AnthropicMessages
+        from review_pipeline.workflows.late import LatePath
+
+        messages = AnthropicMessages(self.settings.key(), self.settings.base_url)
+        at_once = self.settings.config.batches.sync_at_once
+        return LatePath(messages, self.ledger, self.spool, utc_now, self.prices, self.policy, at_once)
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(sync_requests_per_hour=self.settings.config.batches.sync_requests_per_hour)
 
     @cached_property
     def collector(self) -> Collector:
@@ -247,6 +262,7 @@ class Pipeline:
             chunk_bytes=declaration.chunk_bytes,
             limits=self.limits,
             prices=self.prices,
+            sla_hours=declaration.sla_hours,
             route_reason=routing.route(declared(workload.name, declaration)).reason,
         )
 

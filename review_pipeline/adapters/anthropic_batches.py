@@ -76,6 +76,18 @@ class AnthropicBatches:
         with self._translated(f"batch {batch_id}"):
             return _batch(self._client.with_options(timeout=20.0, max_retries=1).messages.batches.retrieve(batch_id))
 
+    def cancel(self, batch_id: str) -> Batch:
+        """Asked again it changes nothing; a batch that has ended meanwhile is told as it is."""
+        import anthropic
+
+        try:
+            with self._translated(f"canceling batch {batch_id}"):
+                return _batch(self._client.with_options(timeout=20.0, max_retries=1).messages.batches.cancel(batch_id))
+        except Refused as error:
+            if isinstance(error.__cause__, anthropic.BadRequestError):
+                return self.retrieve(batch_id)
+            raise
+
     def newest(self) -> Iterator[Batch]:
         with self._translated("the list of batches"):
             for batch in self._client.with_options(timeout=60.0).messages.batches.list(limit=100):
@@ -126,7 +138,7 @@ class AnthropicBatches:
 
     def _explain(self, error: anthropic.APIStatusError, what: str) -> NoReturn:
         said = f"{what}: the API answered {error.status_code} {error.type or ''}: {error.message}"
-        if _is_about_money(error):
+        if is_about_money(error):
             raise OutOfCredit(said) from error
         match error.status_code:
             case 401 | 403:
@@ -148,7 +160,7 @@ def _portions(path: Path) -> Iterator[bytes]:
             yield portion
 
 
-def _is_about_money(error: anthropic.APIStatusError) -> bool:
+def is_about_money(error: anthropic.APIStatusError) -> bool:
     """By the same table as results: such errors come as 400, 402, 403 and 429."""
     body = error.body if isinstance(error.body, dict) else {}
     said = body.get("error")

@@ -26,6 +26,11 @@ _KEPT_COPIES = 3
 _LOCK_SECONDS = 300
 _OWN_SCRIPTS = frozenset({"cell_planned", "batch_collected", "review_recorded", "finding_triaged", "findings_answered"})
 _KINDS = _OWN_SCRIPTS | {"resubmission_planned"}
+# What events of earlier versions do not say.
+_ABSENT_IN_OLD_EVENTS: dict[str, dict[str, object]] = {
+    "batch_collected": {"route": "batch", "surcharge_usd": "0"},
+    "cell_planned": {"deadline_at": None},
+}
 # Two threads leave groups of DuckDB's usual 122,880 rows half-filled; a checkpoint then writes them all over again (0.7 s and 1.6 x the file).
 _ROWS_PER_GROUP = 61_440
 
@@ -125,6 +130,7 @@ class History:
         for name in ("files", "outcomes", "findings"):
             if name in payload:
                 payload[name] = str(self._spool / str(payload[name]))
+        payload = {**_ABSENT_IN_OLD_EVENTS.get(event.kind, {}), **payload}
         manifests = payload.pop("manifests", [])
         shared = dict(payload)
         if event.kind not in _KINDS:

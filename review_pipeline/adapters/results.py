@@ -37,8 +37,16 @@ class BatchResults:
         self._memory_limit = memory_limit
 
     def read(
-        self, files: ResultFiles, repo: str, model: str, day: date, workload: BatchWorkload = QUALITY
+        self,
+        files: ResultFiles,
+        repo: str,
+        model: str,
+        day: date,
+        workload: BatchWorkload = QUALITY,
+        *,
+        is_sync: bool = False,
     ) -> Collected:
+        """is_sync: asked one by one, at the synchronous price."""
         with self._database(files.raw) as db:
             self._run(db, "05_code")
             self._run(db, "10_manifest", manifest=str(files.manifest))
@@ -48,6 +56,7 @@ class BatchResults:
             self._run(db, "30_misfits", severities=[severity.value for severity in Severity])
             self._load_classes(db)
             self._load_prices(db, model, day)
+            db.execute("SET VARIABLE is_sync = $is_sync", {"is_sync": is_sync})
             self._run(db, "40_outcomes")
             self._run(db, "50_doubtful")
             self._take_second_looks(db, files.body)
@@ -198,10 +207,12 @@ def _summary(db: duckdb.DuckDBPyConnection, findings: Path) -> Collected:
     ).fetchall()
     totals = db.execute(
         "SELECT count(*), coalesce(sum(cost_usd), 0)::DECIMAL(18, 9), coalesce(sum(sync_cost_usd), 0)::DECIMAL(18, 9),"
-        " coalesce(sum(input_tokens), 0)::BIGINT, coalesce(sum(output_tokens), 0)::BIGINT FROM outcomes"
+        " coalesce(sum(input_tokens), 0)::BIGINT, coalesce(sum(output_tokens), 0)::BIGINT, coalesce(sum(surcharge_usd), 0)::DECIMAL(18, 9) FROM outcomes"
     ).fetchone()
     anchors = db.execute("SELECT anchor, count(*) FROM read_parquet($1) GROUP BY anchor", [str(findings)]).fetchall()
     assert totals is not None
-    requests, cost_usd, sync_cost_usd, input_tokens, output_tokens = totals
+    requests, cost_usd, sync_cost_usd, input_tokens, output_tokens, surcharge_usd = totals
     outcomes = tuple(RequestOutcome(*row) for row in failed)
-    return Collected(requests, outcomes, cost_usd, sync_cost_usd, input_tokens, output_tokens, dict(anchors))
+    return Collected(
+        requests, outcomes, cost_usd, sync_cost_usd, input_tokens, output_tokens, dict(anchors), surcharge_usd
+    )

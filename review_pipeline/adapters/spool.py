@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import orjson
 from filelock import FileLock, Timeout
 
+from review_pipeline.adapters.answer_book import AnswerBook
 from review_pipeline.ports import Refused, ResultFiles, Unavailable
 
 _LEFTOVER_SECONDS = 2 * 24 * 3600
@@ -98,6 +99,23 @@ class Spool:
                 if answer["custom_id"] in custom_ids:
                     contents[answer["custom_id"]] = answer["result"].get("message", {}).get("content", [])
         return contents
+
+    def requests(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """custom_id and parameters of every request of a folder, in order."""
+        with (self._root / folder / "manifest.jsonl").open("rb") as manifest, self.body(folder).open("rb") as body:
+            for line in manifest:
+                row = orjson.loads(line)
+                body.seek(row["body_offset"])
+                yield row["custom_id"], orjson.loads(body.read(row["body_bytes"]))["params"]
+
+    @contextmanager
+    def answer_book(self, folder: str) -> Iterator[AnswerBook]:
+        """What was asked and answered of a folder one by one. Raises Unavailable when the disk takes no more."""
+        try:
+            with AnswerBook(self._root / folder / "answers.jsonl") as book:
+                yield book
+        except OSError as error:
+            raise _explained(error, self._root / folder) from error
 
     def result_files(self, folder: str, batch_id: str) -> ResultFiles:
         results = self._root / "results"

@@ -68,6 +68,7 @@ class Submission:
     fence: the newest batch of the workspace just before this one was sent ('' if there was none); ours can only be newer.
     doubted_at: since when nobody sends it and its batch has to be looked for; None if that was never needed.
     most_usd: the most it can cost; counts as spent from sending until cost_usd is known.
+    is_sync: asked one by one, because a batch would have been late. cancel_asked_at: we cut its batch to keep a deadline.
     """
 
     id: str
@@ -91,6 +92,8 @@ class Submission:
     cost_usd: str | None = None
     sync_cost_usd: str | None = None
     note: str | None = None
+    is_sync: bool = False
+    cancel_asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Audit:
     chunk_bytes: int
     limits: Limits
     prices: PriceTable
+    sla_hours: float
     route_reason: str
 
 
@@ -123,6 +127,7 @@ class PlannedCell:
     route_reason: str
     counts: Mapping[str, int]
     planned_at: datetime
+    deadline_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,7 @@ class FailedRequest:
     outcome: str
     detail: str | None
     history: tuple[str, ...]
+    was_cut: bool = False  # we canceled its batch ourselves
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,20 @@ _FINAL = frozenset({Outcome.REFUSAL, Outcome.INVALID, Outcome.TOO_LONG, Outcome.
 
 
 def remedy(
-    outcome: Outcome, history: tuple[str, ...], span: Span, max_tokens: int, most_output_tokens: int
+    outcome: Outcome,
+    history: tuple[str, ...],
+    span: Span,
+    max_tokens: int,
+    most_output_tokens: int,
+    *,
+    was_cut: bool = False,
 ) -> SendAgain | GiveUp:
-    """history: outcomes of the requests that this one replaced, oldest first. max_tokens: what this one was allowed."""
+    """history: outcomes of the requests that this one replaced, oldest first. max_tokens: what this one was allowed.
+
+    was_cut: we canceled its batch to keep a deadline; that is no failure of the request.
+    """
+    if outcome is Outcome.CANCELED and was_cut:
+        return SendAgain(Change.UNCHANGED, (span,), max_tokens)
     rule = REMEDIES[outcome]
     before = history.count(outcome.value)
     if rule.change is None:

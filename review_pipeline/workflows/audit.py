@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,7 @@ def _plan_anew(
         audit.route_reason,
         dict(writer.counts),
         now,
+        now + timedelta(hours=audit.sla_hours),
     )
     submissions = tuple(writer.submissions(now))
     if not plans.record_plan(plan, submissions, writer.requests, _planned_event(plan, folder.name, submissions)):
@@ -239,6 +240,7 @@ def _planned_event(plan: PlannedCell, folder: str, submissions: tuple[Submission
         "model": plan.model,
         "prompt_version": plan.prompt_version,
         "planned_at": plan.planned_at.isoformat(),
+        "deadline_at": plan.deadline_at.isoformat() if plan.deadline_at else None,
         "files": f"{folder}/files.jsonl",
         "manifests": [[submission.id, submission.round, submission.folder] for submission in submissions],
     }

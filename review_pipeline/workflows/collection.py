@@ -47,6 +47,8 @@ def poll(api: Batches, ledger: Ledger, clock: Clock, has_time: Callable[[], bool
         assert submission.batch_id is not None
         try:
             batch = api.retrieve(submission.batch_id)
+            if submission.cancel_asked_at is not None and batch.status == "in_progress":
+                batch = api.cancel(submission.batch_id)  # the process that meant to stopped before it did
         except (Unavailable, Refused) as error:
             troubled.append((submission.batch_id, str(error)))
             ledger.note(submission.id, str(error))
@@ -80,10 +82,15 @@ class Collector:
         if not files.raw.exists() and not self._download(submission, files):
             return None
         collected = self.results.read(
-            files, plan.repo, submission.model, _priced_on(submission), WORKLOADS[plan.workload]
+            files,
+            plan.repo,
+            submission.model,
+            _priced_on(submission),
+            WORKLOADS[plan.workload],
+            is_sync=submission.is_sync,
         )
         now = self.clock()
-        event = self._event(submission, files)
+        event = self._event(submission, files, collected)
         if broke := [request for request in collected.failed if request.outcome == Outcome.BILLING]:
             # First: once it is collected, nobody would look at these failures again before sending.
             self.ledger.pause("billing", broke[0].error_message or "the API refused to bill", now)
@@ -135,7 +142,7 @@ class Collector:
             return True
         return submission.ended_at is not None and self.clock() - submission.ended_at > LOST_FOR_GOOD
 
-    def _event(self, submission: Submission, files: ResultFiles) -> NewEvent:
+    def _event(self, submission: Submission, files: ResultFiles, collected: Collected) -> NewEvent:
         plan = self.ledger.planned(Cell.parse(submission.cell))
         assert plan is not None
         assert submission.created_at is not None
@@ -143,6 +150,8 @@ class Collector:
         payload = {
             "batch_id": submission.batch_id,
             "submission": submission.id,
+            "route": "sync" if submission.is_sync else "batch",
+            "surcharge_usd": str(collected.surcharge_usd),
             "cell": submission.cell,
             "audit_date": plan.cell.day.isoformat(),
             "workload": plan.workload,

@@ -12,6 +12,7 @@ from review_pipeline.core.audit import Cell, State, Submission
 from review_pipeline.core.spending import UNCAPPED, Caps
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.workflows.collection import poll
+from review_pipeline.workflows.late import cut_late_batches
 
 if TYPE_CHECKING:
     from review_pipeline.ports import Ledger
@@ -49,13 +50,16 @@ def look_around(
     troubled = _settle_doubts(ledger, sender, has_time)
     in_progress = 0
     if ledger.submissions(states=(State.IN_PROGRESS,)):
+        troubled += _cut_what_would_be_late(sender(), has_time)
         polled = poll(sender().api, ledger, clock, has_time)
         troubled += polled.troubled
         in_progress = polled.in_progress + len(polled.troubled) + polled.not_reached
-    unfinished = ledger.submissions(states=(State.INTENDED, State.ENDED))
+    unfinished = ledger.submissions(states=(State.INTENDED, State.SENDING, State.ENDED))
     ended = {Cell.parse(submission.cell) for submission in unfinished if submission.state is State.ENDED}
     behind = [s for s in unfinished if s.state is State.INTENDED and clock() - s.planned_at > LEFT_BEHIND]
     due, held = held_back(ledger, behind, caps, clock)
+    if not ledger.pauses():
+        due |= {Cell.parse(s.cell) for s in unfinished if s.is_sync and s.state is State.SENDING}
     to_submit = tuple(sorted({*ledger.asked(), *due}, key=str))
     to_collect = tuple(sorted({*ended, *ledger.unsettled_cells()}, key=str))
     is_busy = bool(to_submit or to_collect or in_progress)
@@ -96,11 +100,19 @@ def held_back(
     return cells, tuple(held)
 
 
+def _cut_what_would_be_late(sender: Sender, has_time: Callable[[], bool]) -> tuple[tuple[str, str], ...]:
+    if sender.late is None:
+        return ()
+    return cut_late_batches(sender.api, sender.ledger, sender.clock, sender.late.policy, has_time)
+
+
 def _settle_doubts(
     ledger: Ledger, sender: Callable[[], Sender], has_time: Callable[[], bool]
 ) -> tuple[tuple[str, str], ...]:
     troubled = []
     for submission in ledger.submissions(states=(State.SENDING,)):
+        if submission.is_sync:
+            continue  # asked one by one: whoever goes on knows from its own file what was answered
         if not has_time():
             break
         try:

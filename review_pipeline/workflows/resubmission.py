@@ -126,7 +126,9 @@ class _Writer:
     def take(self, failed: FailedRequest, row: Row) -> None:
         span = Span(row["start_line"], row["end_line"])
         outcome = Outcome(failed.outcome)
-        decided = remedy(outcome, failed.history, span, row["params"]["max_tokens"], self._most_output_tokens)
+        decided = remedy(
+            outcome, failed.history, span, row["params"]["max_tokens"], self._most_output_tokens, was_cut=failed.was_cut
+        )
         if isinstance(decided, GiveUp):
             reason = decided.reason if failed.detail is None else f"{decided.reason} ({failed.detail})"
             self.given_up.append(GivenUp(failed.custom_id, failed.root, reason, decided.is_final))

@@ -13,6 +13,7 @@ from review_pipeline.ports import InDoubt, OutOfCredit, Refused, Unavailable
 
 if TYPE_CHECKING:
     from review_pipeline.ports import Batches, Ledger, Results, Spool
+    from review_pipeline.workflows.late import LatePath
 
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -30,15 +31,36 @@ class Sender:
     clock: Clock
     grace: timedelta
     caps: Caps = UNCAPPED
+    late: LatePath | None = None
 
     def send_due(self, cell: Cell) -> tuple[Submission, ...]:
         """All submissions of a cell, those that were still only intended having been sent. Raises Unavailable or Refused."""
         for submission in self.ledger.submissions(cell=cell, states=(State.SENDING,)):
-            self.reconcile(submission)
+            if submission.is_sync:
+                self._ask(submission)
+            else:
+                self.reconcile(submission)
         for submission in self.ledger.submissions(cell=cell, states=(State.INTENDED,)):
             self.refuse_while_paused()
-            self._send(submission)
+            if self._has_no_time_for_a_batch(submission):
+                self._ask(self._row(submission.id))
+            else:
+                self._send(submission)
         return self.ledger.submissions(cell=cell)
+
+    def _has_no_time_for_a_batch(self, submission: Submission) -> bool:
+        if self.late is None or submission.is_sync:
+            return submission.is_sync
+        if decision := self.late.takes(submission):
+            self.late.escalate(submission, decision)
+        return decision is not None
+
+    def _ask(self, submission: Submission) -> None:
+        """One by one, at the synchronous price; what another process asks already is left to it."""
+        assert self.late is not None
+        self.refuse_while_paused()
+        if submission.state is State.SENDING or self.ledger.begin(submission.id, self.clock(), "", self.caps):
+            self.late.ask(self._row(submission.id))
 
     def reconcile(self, submission: Submission) -> Submission:
         """Looks for the batch of a submission in doubt: adopts it, releases the submission, or leaves it in doubt with a note."""

@@ -91,7 +91,7 @@ def test_a_ledger_is_made_once_and_opened_again(path, ledger):
     assert AuditLedger(LedgerDatabase(path)).submissions() == ()
     assert dump(path) == made
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT number FROM migrations").fetchall() == [(n,) for n in range(1, 7)]
+        assert db.execute("SELECT number FROM migrations").fetchall() == [(n,) for n in range(1, 8)]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 

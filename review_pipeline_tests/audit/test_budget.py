@@ -66,7 +66,9 @@ def test_a_new_month_has_its_own_money(make: Callable[..., World]) -> None:
     world = capped(make, 1)
     world.audit()
     (done,) = world.ledger.submissions()
-    world.configure(batches={"most_usd_per_month": done.most_usd})  # room for one at its worst, and less than another
+    patient = {"nightly_quality_audit": {"sla_hours": 24 * 60}}
+    # Room for one at its worst, and less than another.
+    world.configure(batches={"most_usd_per_month": done.most_usd}, workloads=patient)
     world.commit({f"{n}.py": PYTHON + f"other_{n} = {n}\n" for n in range(3)})
     world.plan(day=1)
     with pytest.raises(OverBudget):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from review_pipeline.adapters.anthropic_messages import AnthropicMessages
 from review_pipeline.adapters.ledger import AuditLedger, LedgerDatabase
 from review_pipeline.core.audit import Cell, PlannedCell, State, Submission
 from review_pipeline.settings import Settings
@@ -18,6 +19,7 @@ from review_pipeline.wiring import Pipeline, nonce
 from review_pipeline.workflows.audit import plan_audit
 from review_pipeline.workflows.collection import Collector
 from review_pipeline.workflows.findings_history import bring_up_to_date
+from review_pipeline.workflows.late import LatePath
 from review_pipeline.workflows.open_work import Work, look_around
 from review_pipeline.workflows.resubmission import Resubmitted, plan_resubmission
 from review_pipeline.workflows.submission import Sender
@@ -111,8 +113,21 @@ class World:
     def sender(self) -> Sender:
         grace = timedelta(seconds=self.pipeline.settings.config.batches.reconcile_grace_seconds)
         return Sender(
-            self.sdk, self.ledger, self.pipeline.spool, self.pipeline.results, self.now, grace, self.pipeline.caps
+            self.sdk,
+            self.ledger,
+            self.pipeline.spool,
+            self.pipeline.results,
+            self.now,
+            grace,
+            self.pipeline.caps,
+            self.late,
         )
+
+    @property
+    def late(self) -> LatePath:
+        messages = AnthropicMessages("made-up", self.api.base_url)
+        policy = self.pipeline.policy
+        return LatePath(messages, self.ledger, self.pipeline.spool, self.now, self.pipeline.prices, policy, 4)
 
     @property
     def collector(self) -> Collector:

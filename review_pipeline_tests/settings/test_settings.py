@@ -187,7 +187,7 @@ def test_a_price_of_ones_own_counts_before_the_shipped_one_of_the_same_day(tmp_p
 @pytest.mark.parametrize(
     ("yaml", "reason"),
     [
-        ("{sla_hours: 24}", "its SLA is 24 h, but at worst a batch takes 30 h: 4 h to the next submission + 24 h in the batch"),
+        ("{sla_hours: 24}", "its SLA is 24 h, but at worst a batch takes 27 h: 1 h to the next submission + 24 h in the batch"),
         ("{submit_every_hours: 24}", "its SLA is 30 h, but at worst a batch takes 50 h: 24 h to the next submission"),
         ("{needs_tools: true}", "it needs tools, and a batch request cannot use ours"),
         ("{blocking: true}", "a person or a merge waits for it"),

@@ -103,14 +103,17 @@ class HistoryOfTest:
             "findings", fingerprint, repo, path, int(line) if line else None, int(line) if line else None, "RIGHT", category,
             severity, confidence, issue, suggestion, evidence, "exact" if line else "unanchored", WORKLOAD, "audit", MODEL,
             "bffb3f44388e", Decimal("0.001"), status, None, _at(turns[-1][1], 3), "developer" if confidence >= 0.7 else "human",
-            "none", path, cell, f"nightly-{repo}|{turns[-1][1]}", "request-0", _at(opened, 3), _at(turns[-1][1], 3), None,
+            "none", path, cell, f"nightly-{repo}|{turns[-1][1]}", "request-0", _at(opened, 3), _at(turns[-1][1], 3),
         )  # fmt: skip
         for name, day in turns:
             self._insert("finding_events", fingerprint, name, None, f"nightly-{repo}|{day}", None, day, _at(day, 3))
         return fingerprint
 
     def _insert(self, table: str, *values: object) -> None:
-        self.db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", list(values))
+        """Columns that were added since are left empty."""
+        names = [row[0] for row in self.db.execute(f"DESCRIBE {table}").fetchall()][: len(values)]
+        marks = ", ".join("?" * len(values))
+        self.db.execute(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", list(values))
 
     def _next(self) -> int:
         self._counter += 1

@@ -75,7 +75,7 @@ class OutcomeRows(Part):
             return tuple(
                 FailedRequest(
                     row["custom_id"], row["folder"], row["batch_id"], row["root"], row["content_key"], row["attempt"], row["outcome"], row["detail"],
-                    tuple(filter(None, row["history"].split(","))),
+                    tuple(filter(None, row["history"].split(","))), bool(row["was_cut"]),
                 )
                 for row in rows
             )  # fmt: skip
@@ -166,7 +166,7 @@ class OutcomeRows(Part):
 _ANSWERED = """UPDATE contents SET state = 'answered' WHERE state = 'asked' AND root IN (SELECT root FROM requests WHERE submission = :submission AND outcome = 'ok')
     AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.root = contents.root
         AND requests.follow_up IS NOT 'replaced' AND coalesce(requests.outcome, 'waiting') <> 'ok')"""
-_FAILED = """SELECT requests.*, submissions.folder, submissions.batch_id FROM requests JOIN submissions USING (submission)
+_FAILED = """SELECT requests.*, submissions.folder, submissions.batch_id, submissions.cancel_asked_at IS NOT NULL AS was_cut FROM requests JOIN submissions USING (submission)
     WHERE submissions.cell = :cell AND requests.outcome <> 'ok' AND requests.follow_up IS NULL ORDER BY custom_id"""
 _STANDING = """SELECT CASE WHEN follow_up = 'replaced' THEN 'replaced' ELSE coalesce(outcome, 'waiting') END AS standing, count(*)
     FROM requests JOIN submissions USING (submission) WHERE cell = :cell GROUP BY standing"""

@@ -59,6 +59,33 @@ class SubmissionRows(Part):
             note=note,
         )  # fmt: skip
 
+    def escalate(self, submission: str, most_usd: str, note: str) -> None:
+        """It has no time for a batch: it will be asked one by one, and costs what that costs."""
+        self._set(
+            submission, State.INTENDED, "route = 'sync', most_usd = :most, note = :note", most=most_usd, note=note
+        )  # fmt: skip
+
+    def record_asked(self, submission: str, batch: Batch) -> None:
+        """All of it was answered one by one; it is collected like a batch that has ended."""
+        assert batch.ended_at is not None
+        self._set(
+            submission, State.SENDING,
+            "state = 'ended', batch_id = :batch, created_at = :created, ended_at = :ended, counts = :counts",
+            batch=batch.id, created=batch.created_at.isoformat(), ended=batch.ended_at.isoformat(), counts=json.dumps(dict(batch.counts)),
+        )  # fmt: skip
+
+    def ask_cancel(self, submission: str, now: datetime, note: str) -> None:
+        """The intent to cancel its batch; the first such moment counts."""
+        self._set(
+            submission, State.IN_PROGRESS, "cancel_asked_at = coalesce(cancel_asked_at, :now), note = :note",
+            now=now.isoformat(), note=note,
+        )  # fmt: skip
+
+    def deadlines(self) -> dict[str, datetime]:
+        """Of cells that have something open and a deadline."""
+        with self._database.read() as db:
+            return {row[0]: datetime.fromisoformat(row[1]) for row in db.execute(text(_DEADLINES))}
+
     def note(self, submission: str, note: str | None, not_batches: tuple[str, ...] | None = None) -> None:
         with self._database.write() as db:
             db.execute(
@@ -121,7 +148,10 @@ _YIELD = """UPDATE submissions SET state = 'sending', batch_id = NULL, counts = 
 _CONFIRM = """UPDATE submissions SET state = 'in_progress', batch_id = :batch, created_at = :created, counts = :counts, note = NULL
     WHERE submission = :submission AND state = 'sending' AND NOT EXISTS (SELECT 1 FROM submissions AS other WHERE other.batch_id = :batch)"""
 _BEGIN = """UPDATE submissions SET state = 'sending', sent_at = :now, fence = :fence, doubted_at = NULL WHERE submission = :submission AND state = 'intended'
-    AND NOT EXISTS (SELECT 1 FROM submissions AS other WHERE other.state = 'sending' AND other.requests = submissions.requests)"""
+    AND (route = 'sync' OR NOT EXISTS (
+        SELECT 1 FROM submissions AS other WHERE other.state = 'sending' AND other.route = 'batch' AND other.requests = submissions.requests))"""
+_DEADLINES = """SELECT cell, deadline_at FROM cells WHERE deadline_at IS NOT NULL
+    AND cell IN (SELECT cell FROM submissions WHERE state IN ('intended', 'sending', 'in_progress'))"""
 
 
 def _submission(row: RowMapping) -> Submission:
@@ -147,6 +177,8 @@ def _submission(row: RowMapping) -> Submission:
         cost_usd=row["cost_usd"],
         sync_cost_usd=row["sync_cost_usd"],
         note=row["note"],
+        is_sync=row["route"] == "sync",
+        cancel_asked_at=_time(row["cancel_asked_at"]),
     )
 
 

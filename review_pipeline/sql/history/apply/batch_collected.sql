@@ -1,6 +1,6 @@
 -- A batch was collected: outcomes of its requests, findings merged by fingerprint, and findings whose code is gone.
 INSERT INTO batches VALUES ($batch_id, $submission, $cell, $workload, $round, $model, $requests, $succeeded, $errored, $canceled, $expired,
-    $created_at, $ended_at, $collected_at);
+    $created_at, $ended_at, $collected_at, $route, $surcharge_usd);
 
 INSERT INTO outcomes
 SELECT custom_id, $batch_id, class, billed, stop_reason, error_type, error_message, model, input_tokens, output_tokens, cache_read_tokens,

@@ -1,5 +1,5 @@
 -- A cell was planned: its files with what was decided, its requests, and the end of findings whose file is gone.
-INSERT INTO cells VALUES ($cell, $audit, $audit_date, $workload, $repo, $revision, $model, $prompt_version, $planned_at);
+INSERT INTO cells VALUES ($cell, $audit, $audit_date, $workload, $repo, $revision, $model, $prompt_version, $planned_at, $deadline_at);
 
 INSERT INTO files
 SELECT $cell, path, blob, bytes, language, plan, reason

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from review_pipeline.core.audit import Audit, Cell
+from review_pipeline.core.caching import EXPECTED_HITS
 from review_pipeline.core.cost import PriceTable
 from review_pipeline.core.finding import Category, Severity, fingerprint, label, normalised, repeats
 from review_pipeline.core.planning import Limits
@@ -59,6 +60,7 @@ def audit(limits: Limits | None = None) -> Audit:
         PriceTable(shipped_prices()),
         30,
         "a benchmark",
+        EXPECTED_HITS,
     )
 
 

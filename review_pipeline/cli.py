@@ -91,6 +91,8 @@ def audit(
         out.print(f"  {count:>6} files {state}", highlight=False)
     if not plan.counts.get("submitted"):
         out.print("Nothing to submit: no file changed since it was last answered.")
+    elif plan.caching:
+        out.print(f"  prompt cache: {plan.caching}", highlight=False)
     for submission in pipeline.sender.send_due(cell) if pipeline.ledger.submissions(cell=cell) else ():
         out.print(
             f"  batch {submission.batch_id or '(in doubt)'}: {submission.requests} requests, {submission.state.value}",

@@ -153,6 +153,8 @@ class _Follower:
             return False
         counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts.items()))
         yield from self._tell("plan", f"planned by run [bold]submit_audit[/]: {escape(counts)}")
+        if plan.caching:
+            yield from self._tell("caching", f"prompt cache: {escape(plan.caching)}")
         submissions = self.pipeline.ledger.submissions(cell=self.cell)
         for submission in submissions:
             yield from self._tell(f"{submission.id} {submission.state}", escape(_step(submission)))

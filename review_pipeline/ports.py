@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Submission,
     )
     from review_pipeline.core.authorship import Commit
+    from review_pipeline.core.caching import CacheUse
     from review_pipeline.core.claude_call import Call
     from review_pipeline.core.claude_end import Answer, Failed
     from review_pipeline.core.identity import Prior
@@ -223,6 +224,7 @@ class Collected:
     input_tokens: int
     output_tokens: int
     anchors: Mapping[str, int]
+    cache: CacheUse
     surcharge_usd: Decimal = Decimal(0)
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from review_pipeline.access import GitHubAccess
 from review_pipeline.core import routing
+from review_pipeline.core.caching import EXPECTED_HITS
 from review_pipeline.core.cost import Price, PriceTable
 from review_pipeline.core.deadlines import INTERVAL_HOURS, submission_interval_hours
 from review_pipeline.core.finding import Category
@@ -48,6 +49,10 @@ class PriceEntry(_Strict):
     up_to_prompt_tokens: int | None = None
     batch_share: Decimal = Decimal("0.5")
     retires_on: date | None = None
+    cache_minimum_tokens: Annotated[
+        int,
+        Field(ge=0, description="A shorter prefix is silently not cached; the default is the largest that is known"),
+    ] = 4_096
 
 
 class RepositoryEntry(_Strict):
@@ -222,6 +227,14 @@ class BatchEntry(_Strict):
         ),
     ] = 1_000
     sync_at_once: Annotated[int, Field(ge=1, le=64, description="Late requests that are asked side by side")] = 8
+    expected_cache_hits: Annotated[
+        Decimal,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of a batch's requests that find the shared prompt in the cache; it is written there only if that pays. 0: never",
+        ),
+    ] = EXPECTED_HITS
 
 
 class Workloads(_Strict):

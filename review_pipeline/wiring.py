@@ -264,6 +264,7 @@ class Pipeline:
             prices=self.prices,
             sla_hours=declaration.sla_hours,
             route_reason=routing.route(declared(workload.name, declaration)).reason,
+            expected_cache_hits=self.settings.config.batches.expected_cache_hits,
         )
 
     def _audit_criteria(self, entry: RepositoryEntry) -> str:

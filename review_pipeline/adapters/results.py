@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from review_pipeline.core.caching import CacheUse
 from review_pipeline.core.failures import REMEDIES, Reply, classify
 from review_pipeline.core.finding import FAMILIES, Severity, ShownLine, normalised, verify_anchor
 from review_pipeline.core.prompt import read_shown
@@ -207,12 +208,14 @@ def _summary(db: duckdb.DuckDBPyConnection, findings: Path) -> Collected:
     ).fetchall()
     totals = db.execute(
         "SELECT count(*), coalesce(sum(cost_usd), 0)::DECIMAL(18, 9), coalesce(sum(sync_cost_usd), 0)::DECIMAL(18, 9),"
-        " coalesce(sum(input_tokens), 0)::BIGINT, coalesce(sum(output_tokens), 0)::BIGINT, coalesce(sum(surcharge_usd), 0)::DECIMAL(18, 9) FROM outcomes"
+        " coalesce(sum(input_tokens), 0)::BIGINT, coalesce(sum(output_tokens), 0)::BIGINT, count(*) FILTER (cache_read_tokens > 0),"
+        " coalesce(sum(cache_read_tokens), 0)::BIGINT, coalesce(sum(cache_write_5m_tokens + cache_write_1h_tokens), 0)::BIGINT,"
+        " coalesce(sum(cache_saved_usd), 0)::DECIMAL(18, 9), coalesce(sum(surcharge_usd), 0)::DECIMAL(18, 9) FROM outcomes"
     ).fetchone()
     anchors = db.execute("SELECT anchor, count(*) FROM read_parquet($1) GROUP BY anchor", [str(findings)]).fetchall()
     assert totals is not None
-    requests, cost_usd, sync_cost_usd, input_tokens, output_tokens, surcharge_usd = totals
+    requests, cost_usd, sync_cost_usd, input_tokens, output_tokens, *cached, surcharge_usd = totals
     outcomes = tuple(RequestOutcome(*row) for row in failed)
     return Collected(
-        requests, outcomes, cost_usd, sync_cost_usd, input_tokens, output_tokens, dict(anchors), surcharge_usd
+        requests, outcomes, cost_usd, sync_cost_usd, input_tokens, output_tokens, dict(anchors), CacheUse(*cached), surcharge_usd
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -112,11 +113,15 @@ class Audit:
     prices: PriceTable
     sla_hours: float
     route_reason: str
+    expected_cache_hits: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCell:
-    """What one look at a commit decided. counts: files by plan state ('submitted', 'unchanged', 'skipped: binary', ...)."""
+    """What one look at a commit decided. counts: files by plan state ('submitted', 'unchanged', 'skipped: binary', ...).
+
+    caching: what was decided about the prompt cache and why; '' where an older version planned.
+    """
 
     cell: Cell
     workload: str
@@ -128,6 +133,7 @@ class PlannedCell:
     counts: Mapping[str, int]
     planned_at: datetime
     deadline_at: datetime | None = None
+    caching: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Price:
     up_to_prompt_tokens: int | None = None
     batch_share: Decimal = Decimal("0.5")
     retires_on: date | None = None
+    cache_minimum_tokens: int = 4_096
 
     @property
     def rates(self) -> tuple[Decimal, ...]:
@@ -88,6 +89,12 @@ def sync_cost_usd(usage: Usage, price: Price) -> Decimal:
         + usage.cache_write_5m_tokens * price.cache_write_5m_usd
         + usage.cache_write_1h_tokens * price.cache_write_1h_usd
     ) / _PER_TOKEN
+
+
+def cache_saved_usd(usage: Usage, price: Price) -> Decimal:
+    """What a batch would have cost more with all of its prompt at the plain input price; negative where the cache cost more."""
+    plain = Usage(usage.prompt_tokens, usage.output_tokens)
+    return batch_cost_usd(plain, price) - batch_cost_usd(usage, price)
 
 
 def batch_cost_usd(usage: Usage, price: Price) -> Decimal:

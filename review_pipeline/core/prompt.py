@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
+import orjson
+
 from review_pipeline.core.finding import Category, Severity, ShownLine, label
 
 _LINES = re.compile(r' lines="\d+-\d+"(?= of="\d+">$)')
@@ -95,15 +97,32 @@ def narrowed(rendered: str, first: int, last: int) -> str:
     return "\n".join([_LINES.sub(f' lines="{first}-{last}"', head), *kept, "</file>"])
 
 
-def message_params(model: str, max_tokens: int, prompt: Prompt, content: str) -> dict[str, object]:
-    """Messages API parameters; sampling parameters are refused by the API and never sent."""
+def message_params(
+    model: str, max_tokens: int, prompt: Prompt, content: str, cache_ttl: str | None = None
+) -> dict[str, object]:
+    """Messages API parameters, what all requests share first; sampling parameters are refused by the API and never sent.
+
+    cache_ttl: for how long the shared part is to be cached. Answers do not depend on it, so it is no part of a prompt's version.
+    """
+    shared: dict[str, object] = {"type": "text", "text": prompt.system}
+    if cache_ttl:
+        shared["cache_control"] = {"type": "ephemeral", "ttl": cache_ttl}
     return {
         "model": model,
         "max_tokens": max_tokens,
-        "system": [{"type": "text", "text": prompt.system}],
-        "messages": [{"role": "user", "content": content}],
+        "system": [shared],
         "output_config": {"format": {"type": "json_schema", "schema": prompt.schema}},
+        "messages": [{"role": "user", "content": content}],
     }
+
+
+def written_bytes(params: dict[str, object]) -> int:
+    """Bytes of what the request shares with all others, if it asks to have that cached: the API may count the schema in."""
+    system = params["system"]
+    assert isinstance(system, list)
+    if not any("cache_control" in block for block in system):
+        return 0
+    return len(orjson.dumps([system, params["output_config"]]))
 
 
 def repaired(params: dict[str, object], said: list[dict[str, object]]) -> dict[str, object]:

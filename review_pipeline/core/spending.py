@@ -61,18 +61,27 @@ class Reserve:
 
     def __init__(self, prices: PriceTable, model: str, day: date) -> None:
         self._bands = prices.bands(model, day)
-        self._tokens = {price: [0, 0] for price in self._bands}
+        self._tokens = {price: [0, 0, 0] for price in self._bands}
 
-    def add(self, request_bytes: int, max_tokens: int) -> None:
-        tokens = estimated_tokens(request_bytes)
-        counted = self._tokens[self._band(tokens)]
-        counted[0] += tokens
+    def add(self, request_bytes: int, max_tokens: int, written_bytes: int = 0) -> None:
+        """written_bytes: those among request_bytes that each request may have to write to the cache, for more than the input price."""
+        written = estimated_tokens(written_bytes) if written_bytes else 0
+        plain = estimated_tokens(request_bytes - written_bytes)
+        counted = self._tokens[self._band(plain + written)]
+        counted[0] += plain
         counted[1] += max_tokens
+        counted[2] += written
 
     def taken_usd(self) -> Decimal:
         """The sum, to the nano-dollar and never less; counting starts anew."""
-        usd = sum((batch_cost_usd(Usage(*tokens), price) for price, tokens in self._tokens.items()), Decimal(0))
-        self._tokens = {price: [0, 0] for price in self._bands}
+        usd = sum(
+            (
+                batch_cost_usd(Usage(plain, output, cache_write_1h_tokens=written), price)
+                for price, (plain, output, written) in self._tokens.items()
+            ),
+            Decimal(0),
+        )
+        self._tokens = {price: [0, 0, 0] for price in self._bands}
         return usd.quantize(_NANO, rounding=ROUND_UP)
 
     def _band(self, tokens: int) -> Price:

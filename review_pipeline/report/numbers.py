@@ -192,6 +192,7 @@ def _spent(row: Any) -> Spent:
         row.cache_write_tokens,
         Decimal(row.cost_usd),
         Decimal(row.sync_cost_usd),
+        Decimal(row.cache_saved_usd),
     )
 
 
@@ -209,16 +210,7 @@ def _batch(row: Any) -> BatchCost:
         row.failed,
         row.seconds if row.seconds >= 0 else None,
         row.findings,
-        Spent(
-            row.requests,
-            1,
-            row.input_tokens,
-            row.output_tokens,
-            row.cache_read_tokens,
-            row.cache_write_tokens,
-            Decimal(row.cost_usd),
-            Decimal(row.sync_cost_usd),
-        ),
+        _spent(row),
     )
 
 

@@ -82,7 +82,10 @@ class FailureClass:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens and money, at batch prices and at those of the synchronous API; input_tokens exclude the cache's."""
+    """Tokens and money, at batch prices and at those of the synchronous API; input_tokens exclude the cache's.
+
+    cache_saved_usd: at batch prices, against the plain input price; negative where the cache cost more than it saved.
+    """
 
     requests: int = 0
     batches: int = 0
@@ -92,6 +95,7 @@ class Spent:
     cache_write_tokens: int = 0
     cost_usd: Decimal = Decimal(0)
     sync_cost_usd: Decimal = Decimal(0)
+    cache_saved_usd: Decimal = Decimal(0)
 
     @property
     def saved_usd(self) -> Decimal:
@@ -116,6 +120,7 @@ class Spent:
             self.cache_write_tokens + other.cache_write_tokens,
             self.cost_usd + other.cost_usd,
             self.sync_cost_usd + other.sync_cost_usd,
+            self.cache_saved_usd + other.cache_saved_usd,
         )
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import orjson
 
 from review_pipeline.core.audit import Audit, Cell, Known, NewEvent, PlannedCell, PlannedRequest, State, Submission
+from review_pipeline.core.caching import Caching, decide_for_files
 from review_pipeline.core.failures import Change
 from review_pipeline.core.finding import line_key, repeats
 from review_pipeline.core.planning import Packer, Span, content_key, custom_id, spans
-from review_pipeline.core.prompt import message_params, render_file
+from review_pipeline.core.prompt import message_params, render_file, written_bytes
 from review_pipeline.core.selection import Skip, Source, TreeEntry, by_content, by_path
 from review_pipeline.core.spending import Reserve
 
@@ -64,6 +65,8 @@ def _plan_anew(
         writer = _Writer(audit, cell, folder, nonce, now.date(), known, paths)
         with folder.files() as files:
             wanted = _decide_by_path(writer, list(repository.tree(revision.commit)), files)
+            caching = _decide_caching(audit, wanted, writer.day)
+            writer.cache_ttl = caching.ttl
             for done, (entry, content) in enumerate(repository.read(wanted), start=1):
                 writer.take(by_content(entry, content, audit.rules), files)
                 progress("reading files", done, len(wanted))
@@ -79,6 +82,7 @@ def _plan_anew(
         dict(writer.counts),
         now,
         now + timedelta(hours=audit.sla_hours),
+        str(caching),
     )
     submissions = tuple(writer.submissions(now))
     if not plans.record_plan(plan, submissions, writer.requests, _planned_event(plan, folder.name, submissions)):
@@ -98,6 +102,19 @@ def _decide_by_path(writer: _Writer, entries: list[TreeEntry], files: FileLines)
     return wanted
 
 
+def _decide_caching(audit: Audit, wanted: list[TreeEntry], day: date) -> Caching:
+    """Once for the cell, from the files' sizes: requests are on disk before all files are read, and what reading still drops is few."""
+    return decide_for_files(
+        audit.prices,
+        audit.model,
+        day,
+        audit.prompt.system,
+        [entry.bytes for entry in wanted],
+        audit.chunk_bytes,
+        audit.expected_cache_hits,
+    )
+
+
 @dataclass(slots=True)
 class _Writer:
     """The growing plan: one row for every file, requests packed into bodies."""
@@ -111,6 +128,7 @@ class _Writer:
     paths_known: set[str]
     counts: Counter[str] = field(default_factory=Counter)
     requests: list[PlannedRequest] = field(default_factory=list)
+    cache_ttl: str | None = None
     bodies: list[BatchBody] = field(default_factory=list)
     body_bytes: list[int] = field(default_factory=list)
     most_usd: list[Decimal] = field(default_factory=list)
@@ -197,13 +215,13 @@ class _Writer:
 
     def _add(self, source: Source, span: Span, row: dict[str, object], key: str) -> None:
         shown = render_file(source.entry.path, source.language, source.entry.blob, source.lines, span.first, span.last)
-        params = message_params(self.audit.model, self.audit.max_tokens, self.audit.prompt, shown)
+        params = message_params(self.audit.model, self.audit.max_tokens, self.audit.prompt, shown, self.cache_ttl)
         request = orjson.dumps({"custom_id": row["custom_id"], "params": params})
         if self.packer.starts_new_batch(len(request)) or not self.bodies:
             self.close()
             self.bodies.append(self.folder.batch(len(self.bodies)))
         self.bodies[-1].add(request, row)
-        self.reserve.add(len(request), self.audit.max_tokens)
+        self.reserve.add(len(request), self.audit.max_tokens, written_bytes(params))
         submission = _submission_id(self.cell, len(self.bodies) - 1)
         self.requests.append(
             PlannedRequest(str(row["custom_id"]), submission, None, str(row["root"]), key, source.entry.path, 1)

@@ -19,7 +19,7 @@ from review_pipeline.core.audit import (
 )
 from review_pipeline.core.failures import Change, Outcome
 from review_pipeline.core.planning import Limits, Packer, Span, custom_id
-from review_pipeline.core.prompt import continued, narrowed, repaired
+from review_pipeline.core.prompt import continued, narrowed, repaired, written_bytes
 from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
 from review_pipeline.core.spending import Reserve
 
@@ -145,11 +145,12 @@ class _Writer:
         new_id = custom_id(
             self._plan.workload, failed.content_key, piece, failed.attempt + 1, self._nonce, parent=failed.custom_id
         )
-        request = orjson.dumps({"custom_id": new_id, "params": _changed(row, decided, piece)})
+        params = _changed(row, decided, piece)
+        request = orjson.dumps({"custom_id": new_id, "params": params})
         if self._packer.starts_new_batch(len(request)) or not self.bodies:
             self.close()
             self.bodies.append(self._folder.batch(len(self.bodies)))
-        self._reserve.add(len(request), decided.max_tokens)
+        self._reserve.add(len(request), decided.max_tokens, written_bytes(params))
         repeated = [
             pair
             for pair in zip(row["repeat_lines"], row["repeat_numbers"], strict=True)

@@ -37,7 +37,7 @@ from review_pipeline.ports import Changes, ReviewCalls, ReviewDesk, Reviewing
 from review_pipeline.workflows.pull_request import Planned
 
 READ_TOOLS = ("Read", "Grep", "Glob")
-# The smallest prefix that the API keeps for any of these models: below it a cache is written to and never read from.
+# The largest minimum of any model: below it, a cache may be written to and never read from.
 CACHED_TOKENS = 4_096
 _TOO_MUCH = (Mishap.PROMPT_TOO_LONG, Mishap.TRUNCATED)
 _PAUSE_SECONDS = 2.0

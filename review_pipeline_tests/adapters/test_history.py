@@ -14,7 +14,7 @@ from review_pipeline.core.audit import Event
 from review_pipeline.core.finding import Category, line_key
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline_tests.nights import THRESHOLDS, Nights
-from review_pipeline_tests.results import Asked, answer, claim, ended, errored, found, succeeded
+from review_pipeline_tests.results import Asked, Line, answer, claim, ended, errored, found, succeeded
 
 LINES = ("import os", "def read(path):", "    return open(path).read()", "x = 1")
 ASKED = Asked("a1", LINES, blob="v1")
@@ -430,6 +430,60 @@ def test_views_are_made_again_so_that_a_newer_program_publishes_its_own(nights):
     with duckdb.connect(str(nights.history.published.parent / "history.duckdb")) as db:
         db.execute("CREATE OR REPLACE VIEW open_findings AS SELECT 'of an older program' AS repo")
     assert query(nights, "SELECT repo FROM open_findings") == [("acme/api",)]
+
+
+# -- what the prompt cache did
+
+
+def written(one: Asked, *, read: int = 0, hour: int = 0, plain: int = 10) -> Line:
+    usage = {
+        "input_tokens": plain,
+        "output_tokens": 5,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": hour,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": hour},
+    }
+    return succeeded(one, usage=usage)
+
+
+def test_writes_that_nobody_read_are_a_loss_and_not_nothing(nights):
+    asked = [replace(ASKED, custom_id=name, path=f"{name}.py") for name in "abcd"]
+    nights.plan(0, asked)
+    lost = [written(one, hour=1_000) for one in asked[:2]]
+    nights.collect(0, asked, [*lost, written(asked[2], read=1_000, hour=100), errored(asked[3], "api_error")])
+    nights.apply()
+    # 2,100 x (0.10 - 0.20) and 1,000 x (0.10 - 0.01), half of it, USD a million; who reads and writes is a hit
+    assert query(
+        nights,
+        "SELECT answers, hits, writes, hit_share, read_tokens, written_tokens, plain_tokens, saved_usd FROM batch_caching",
+    ) == [(3, 1, 2, 0.333, 1_000, 2_100, 30, Decimal("-0.000060"))]
+
+
+def test_a_spool_file_of_before_the_cache_was_accounted_is_applied(nights):
+    """Its batch asked for no caching, so that nothing was saved."""
+    nights.plan(0, [ASKED])
+    nights.collect(0, [ASKED], [found(ASKED, 3)])
+    outcomes = nights.spool.path(str(nights.events[-1].payload["outcomes"]))
+    older = outcomes.with_suffix(".older")
+    duckdb.execute(f"COPY (SELECT * EXCLUDE (cache_saved_usd) FROM '{outcomes}') TO '{older}' (FORMAT parquet)")
+    older.replace(outcomes)
+    nights.apply()
+    assert query(nights, "SELECT class, findings, cache_saved_usd FROM outcomes") == [("ok", 1, Decimal(0))]
+    assert query(nights, "SELECT hits, hit_share, saved_usd FROM batch_caching") == [(0, None, Decimal(0))]
+
+
+def test_a_history_of_before_the_cache_was_accounted_is_carried_on(nights, tmp_path):
+    nights.audit(0, ASKED, found(ASKED, 3))
+    with duckdb.connect(str(tmp_path / "history.duckdb")) as db:  # as the program before left it
+        db.execute("DROP VIEW batch_caching")
+        db.execute("ALTER TABLE outcomes DROP COLUMN cache_saved_usd")
+        db.execute("DELETE FROM migrations WHERE name LIKE '%caching%'")
+    asked = again(2, OTHER_CHANGE)
+    nights.audit(1, asked, written(asked, read=1_000))
+    assert query(nights, "SELECT cache_saved_usd FROM outcomes ORDER BY collected_at") == [
+        (Decimal(0),),
+        (Decimal("0.000045"),),
+    ]
 
 
 # -- what can go wrong with the file

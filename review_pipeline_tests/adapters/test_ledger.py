@@ -21,12 +21,22 @@ from review_pipeline.core.audit import (
     State,
     Submission,
 )
+from review_pipeline.core.caching import CacheUse
 from review_pipeline.ports import Collected, Refused, RequestOutcome, Unavailable
 
 NOW = datetime(2026, 11, 22, 1, tzinfo=UTC)
 CELL = Cell("nightly-acme-api", date(2026, 11, 22))
 PLAN = PlannedCell(
-    CELL, "nightly_quality_audit", "acme/api", "c0ffee", "claude-haiku-5-5", "v1", "it can wait", {"submitted": 3}, NOW
+    CELL,
+    "nightly_quality_audit",
+    "acme/api",
+    "c0ffee",
+    "claude-haiku-5-5",
+    "v1",
+    "it can wait",
+    {"submitted": 3},
+    NOW,
+    "1h: it pays",
 )
 
 
@@ -68,7 +78,7 @@ def dump(path: Path) -> list[str]:
 
 
 def collected(*failed: RequestOutcome) -> Collected:
-    return Collected(2, failed, Decimal("0.0001"), Decimal("0.0002"), 10, 20, {})
+    return Collected(2, failed, Decimal("0.0001"), Decimal("0.0002"), 10, 20, {}, CacheUse())
 
 
 def end(ledger: AuditLedger, one: Submission = FIRST, batch: Batch = BATCH) -> None:
@@ -91,7 +101,7 @@ def test_a_ledger_is_made_once_and_opened_again(path, ledger):
     assert AuditLedger(LedgerDatabase(path)).submissions() == ()
     assert dump(path) == made
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT number FROM migrations").fetchall() == [(n,) for n in range(1, 8)]
+        assert db.execute("SELECT number FROM migrations").fetchall() == [(n,) for n in range(1, 9)]
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from review_pipeline.adapters.results import BatchResults
 from review_pipeline.adapters.spool import Spool
-from review_pipeline.core.cost import Price, PriceTable, Usage, batch_cost_usd, sync_cost_usd
+from review_pipeline.core.caching import CacheUse
+from review_pipeline.core.cost import Price, PriceTable, Usage, batch_cost_usd, cache_saved_usd, sync_cost_usd
 from review_pipeline.core.failures import Outcome
 from review_pipeline.core.finding import Category, fingerprint, line_key, normalised, repeats
 from review_pipeline.ports import Collected, IdCheck, ResultFiles, Unavailable
@@ -371,8 +372,15 @@ def test_costs_are_the_same_in_sql_to_the_nano_dollar_and_add_up(usages, model):
         assert priced[number]["price_version"] == price.version
         assert priced[number]["sync_cost_usd"] == nano(sync_cost_usd(usage, price))
         assert priced[number]["cost_usd"] == nano(batch_cost_usd(usage, price))
+        assert priced[number]["cache_saved_usd"] == nano(cache_saved_usd(usage, price))
     assert collected.cost_usd == sum(row["cost_usd"] for row in priced.values())
     assert collected.sync_cost_usd == sum(row["sync_cost_usd"] for row in priced.values())
+    assert collected.cache == CacheUse(
+        sum(1 for usage in usages if usage.cache_read_tokens),
+        sum(usage.cache_read_tokens for usage in usages),
+        sum(usage.cache_write_5m_tokens + usage.cache_write_1h_tokens for usage in usages),
+        sum((row["cache_saved_usd"] for row in priced.values()), Decimal(0)),
+    )
     assert collected.input_tokens == sum(usage.input_tokens for usage in usages)
     assert collected.output_tokens == sum(usage.output_tokens for usage in usages)
 

@@ -17,6 +17,7 @@ from review_pipeline.core.prompt import (
     repaired,
     shown_lines,
     with_criteria,
+    written_bytes,
 )
 
 BLOB = "b10b"
@@ -114,6 +115,21 @@ def test_the_schema_asks_for_what_a_finding_is_made_of():
 def test_parameters_that_the_api_refuses_are_not_sent():
     params = message_params("m", 100, PROMPT, "content")
     assert params.keys() == {"model", "max_tokens", "system", "messages", "output_config"}
+
+
+def test_the_cache_is_asked_for_at_the_end_of_what_is_shared_and_nothing_else_changes():
+    plain, cached = (message_params("m", 100, PROMPT, "content", ttl) for ttl in (None, "1h"))
+    assert cached["system"] == [{**plain["system"][0], "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    assert {**cached, "system": plain["system"]} == plain
+    assert list(cached)[-1] == "messages"
+
+
+def test_only_what_is_to_be_cached_may_be_written():
+    plain, cached = (message_params("m", 100, PROMPT, "content", ttl) for ttl in (None, "1h"))
+    assert written_bytes(plain) == 0
+    shared = json.dumps([cached["system"], cached["output_config"]], separators=(",", ":"))
+    assert written_bytes(cached) == len(shared)
+    assert written_bytes(repaired(cached, [])) == len(shared)
 
 
 def test_a_repair_asks_the_same_with_the_answer_that_did_not_fit_and_leaves_the_question_as_it_was():

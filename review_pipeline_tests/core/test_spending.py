@@ -33,6 +33,17 @@ def test_what_is_reserved_covers_every_answer_that_keeps_to_its_room(requests):
     assert reserve.taken_usd() == 0
 
 
+@given(st.integers(0, 100_000), st.integers(1, 100_000), st.sampled_from(PRICES.models()))
+def test_what_may_be_written_to_the_cache_is_reserved_at_the_price_of_writing(plain_bytes, written_bytes, model):
+    reserve = Reserve(PRICES, model, DAY)
+    reserve.add(plain_bytes + written_bytes, 1_000, written_bytes)
+    usage = Usage(int(plain_bytes / 2.5), 1_000, cache_write_1h_tokens=int(written_bytes / 2.5))
+    worst = batch_cost_usd(usage, PRICES.price(model, DAY, usage.prompt_tokens))
+    assert reserve.taken_usd() >= worst
+    reserve.add(plain_bytes + written_bytes, 1_000)
+    assert reserve.taken_usd() < worst + batch_cost_usd(Usage(2, 0, 0, 0, 2), PRICES.price(model, DAY, 10**6))
+
+
 def test_a_prompt_beyond_the_band_is_reserved_at_the_dearer_price():
     reserve = Reserve(PRICES, "claude-haiku-5-5", DAY)
     reserve.add(240_000, 1)

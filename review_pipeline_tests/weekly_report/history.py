@@ -61,6 +61,7 @@ class HistoryOfTest:
         *,
         cost: str = "0.01",
         cached: int = 0,
+        cache_saved: str = "0",
         message: str | None = None,
         billed: bool = True,
         day: date,
@@ -69,6 +70,7 @@ class HistoryOfTest:
         self._insert(
             "outcomes", custom_id, batch, result, billed, _STOPS.get(result), "invalid_request_error" if message else None, message, MODEL,
             1000, 100, cached, 0, 0, Decimal(cost), 2 * Decimal(cost), f"{MODEL}@2026-01-01", 0, _at(day, 3),
+            Decimal(cache_saved),
         )  # fmt: skip
 
     def batch(self, batch: str, cell: str, requests: int, succeeded: int, day: date, round_: int = 0) -> None:

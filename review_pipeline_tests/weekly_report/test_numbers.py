@@ -112,6 +112,12 @@ def test_money_is_exact_and_counts_in_the_week_of_the_audit(week: QualityWeek) -
     assert week.spent_before.cost_usd == Decimal("0.05")
     assert (week.spent.requests, week.spent.batches) == (8, 3)
     assert week.spent.cache_read_tokens == 6000
+    assert week.spent.cache_saved_usd == Decimal("0.003")
+    assert {one.batch_id: one.spent.cache_saved_usd for one in week.batches.rows} == {
+        "msgbatch_a": Decimal("0.003"),
+        "msgbatch_b": Decimal(0),
+        "msgbatch_c": Decimal(0),
+    }
     assert {batch.batch_id: batch.spent.cost_usd for batch in week.batches.rows} == {
         "msgbatch_a": Decimal("0.07"),
         "msgbatch_b": Decimal("0.04"),

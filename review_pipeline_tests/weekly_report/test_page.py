@@ -56,6 +56,19 @@ def test_the_page_of_a_known_week_is_the_one_in_the_snapshot(six_weeks: Analyst)
     _same_as_snapshot("weekly-2026-11-16.html", page)
 
 
+@pytest.mark.parametrize(
+    ("saved", "told"),
+    [("0.25", "$0.25 less than the same tokens"), ("-0.25", "it cost $0.25 more than the same tokens")],
+)
+def test_a_cache_that_cost_more_than_it_saved_is_told_as_a_loss(history: HistoryOfTest, saved: str, told: str) -> None:
+    cell = history.audit(WEEK, "acme-api", {"app/db.py": "submitted"})
+    asked = history.request(cell, "app/db.py")
+    history.outcome(asked, "msgbatch_1", cached=20, cache_saved=saved, day=WEEK)
+    history.batch("msgbatch_1", cell, 1, 1, WEEK)
+    page = page_of(Analyst(history.close(APPLIED)))
+    assert f"Prompt cache: 20 tokens read, 0 written; {told} at the plain input price." in page
+
+
 def test_the_summary_of_a_known_week_is_the_one_in_the_snapshot(six_weeks: Analyst) -> None:
     _same_as_snapshot("summary-2026-11-16.md", summary_md(read_week(six_weeks, WEEK), NOW, offline=True))
 

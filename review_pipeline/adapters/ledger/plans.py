@@ -54,7 +54,7 @@ class PlanRows(Part):
         return PlannedCell(
             Cell(row["audit"], date.fromisoformat(row["audit_date"])), row["workload"], row["repo"], row["revision"], row["model"],
             row["prompt_version"], row["route_reason"], json.loads(row["counts"]), datetime.fromisoformat(row["planned_at"]),
-            datetime.fromisoformat(row["deadline_at"]) if row["deadline_at"] else None,
+            datetime.fromisoformat(row["deadline_at"]) if row["deadline_at"] else None, row["caching"],
         )  # fmt: skip
 
     def known(self, repo: str, workload: str) -> tuple[dict[str, Known], set[str]]:
@@ -82,6 +82,7 @@ class PlanRows(Part):
             "repo": plan.repo, "revision": plan.revision, "model": plan.model, "prompt_version": plan.prompt_version,
             "route_reason": plan.route_reason, "counts": json.dumps(dict(plan.counts)), "planned_at": plan.planned_at.isoformat(),
             "deadline_at": plan.deadline_at.isoformat() if plan.deadline_at else None,
+            "caching": plan.caching,
         }  # fmt: skip
         try:
             with self._database.write() as db:

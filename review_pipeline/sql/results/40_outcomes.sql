@@ -19,7 +19,11 @@ SELECT joined.* EXCLUDE (type, error_code, fits_schema), classes.class, classes.
         + cache_read_tokens * prices.cache_read_usd + cache_write_5m_tokens * prices.cache_write_5m_usd
         + cache_write_1h_tokens * prices.cache_write_1h_usd ELSE 0 END)::DECIMAL(18, 9) AS sync_cost_usd,
     (CASE WHEN getvariable('is_sync') THEN sync_cost_usd ELSE sync_cost_usd * prices.batch_share END)::DECIMAL(18, 9) AS cost_usd,
-    (cost_usd - sync_cost_usd * prices.batch_share)::DECIMAL(18, 9) AS surcharge_usd
+    (cost_usd - sync_cost_usd * prices.batch_share)::DECIMAL(18, 9) AS surcharge_usd,
+    -- Against the plain input price of the same tokens in a batch: negative where writing cost more than reading saved.
+    (CASE WHEN classes.billed THEN cache_read_tokens * (prices.input_usd - prices.cache_read_usd)
+        + cache_write_5m_tokens * (prices.input_usd - prices.cache_write_5m_usd)
+        + cache_write_1h_tokens * (prices.input_usd - prices.cache_write_1h_usd) ELSE 0 END * CASE WHEN getvariable('is_sync') THEN 1 ELSE prices.batch_share END)::DECIMAL(18, 9) AS cache_saved_usd
 FROM joined
 JOIN classes ON classes.type = joined.type AND classes.stop_reason IS NOT DISTINCT FROM joined.stop_reason
     AND classes.error_type IS NOT DISTINCT FROM joined.error_type AND classes.error_code IS NOT DISTINCT FROM joined.error_code

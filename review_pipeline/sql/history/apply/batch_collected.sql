@@ -4,8 +4,12 @@ INSERT INTO batches VALUES ($batch_id, $submission, $cell, $workload, $round, $m
 
 INSERT INTO outcomes
 SELECT custom_id, $batch_id, class, billed, stop_reason, error_type, error_message, model, input_tokens, output_tokens, cache_read_tokens,
-    cache_write_5m_tokens, cache_write_1h_tokens, cost_usd, sync_cost_usd, price_version, claims, $collected_at
-FROM read_parquet($outcomes);
+    cache_write_5m_tokens, cache_write_1h_tokens, cost_usd, sync_cost_usd, price_version, claims, $collected_at, coalesce(cache_saved_usd, 0)
+FROM (
+    FROM read_parquet($outcomes)
+    UNION ALL BY NAME -- the column of a file that was written before there was one
+    SELECT NULL::DECIMAL(18, 9) AS cache_saved_usd WHERE false
+);
 
 -- Newer versions of files, of which this batch brought the last answer that was missing. (Before `seen`, which needs the memory.)
 CREATE OR REPLACE TEMP TABLE versions AS

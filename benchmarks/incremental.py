@@ -18,6 +18,7 @@ ONE_IN = 100
 
 def two_audits(scratch: str, files: int) -> Timed:
     """facts: requests and bytes of the first and of the second audit."""
+    from review_pipeline.adapters.cutting import cut_costs
     from review_pipeline.adapters.git import GitRepository
     from review_pipeline.adapters.ledger import AuditLedger, LedgerDatabase
     from review_pipeline.adapters.spool import Spool
@@ -38,7 +39,7 @@ def two_audits(scratch: str, files: int) -> Timed:
             _answer_all(home / "ledger.sqlite")
             _commit(tree, range(0, files, ONE_IN), b"\n\nCHANGED = True\n")
         cell = Cell(f"nightly-{data.REPO}", day)
-        plan_audit(data.audit(), cell, repository, ledger, spool, nonce=name, now=data.NOW)
+        plan_audit(data.audit(), cell, repository, ledger, spool, cut_costs=cut_costs, nonce=name, now=data.NOW)
         submissions = ledger.submissions(cell=cell)
         facts[f"{name}_requests"] = sum(submission.requests for submission in submissions)
         facts[f"{name}_bytes"] = sum(submission.body_bytes for submission in submissions)

@@ -13,6 +13,7 @@ from benchmarks.child import Timed
 
 def ours(base_url: str, scratch: str, files: int) -> Timed:
     from review_pipeline.adapters.anthropic_batches import AnthropicBatches
+    from review_pipeline.adapters.cutting import cut_costs
     from review_pipeline.adapters.ledger import AuditLedger, LedgerDatabase
     from review_pipeline.adapters.results import BatchResults
     from review_pipeline.adapters.spool import Spool
@@ -25,7 +26,16 @@ def ours(base_url: str, scratch: str, files: int) -> Timed:
     api = AnthropicBatches("none", base_url)
     sender = Sender(api, ledger, spool, BatchResults(PriceTable(())), lambda: data.NOW, timedelta(minutes=5))
     started = perf_counter()
-    plan_audit(data.audit(), data.CELL, data.GeneratedRepository(files), ledger, spool, nonce="nonce", now=data.NOW)
+    plan_audit(
+        data.audit(),
+        data.CELL,
+        data.GeneratedRepository(files),
+        ledger,
+        spool,
+        cut_costs=cut_costs,
+        nonce="nonce",
+        now=data.NOW,
+    )
     planned = perf_counter()
     sent = sender.send_due(data.CELL)
     seconds = perf_counter() - started

@@ -37,6 +37,7 @@ def quiet(scratch: str, submissions: int, requests: int) -> Timed:
 def with_open_batches(scratch: str) -> Timed:
     """The same with batches in progress at the simulator of the offline mode, each asked about once a tick."""
     from review_pipeline.adapters.anthropic_batches import AnthropicBatches
+    from review_pipeline.adapters.cutting import cut_costs
     from review_pipeline.adapters.results import BatchResults
     from review_pipeline.adapters.spool import Spool
     from review_pipeline.core.cost import PriceTable
@@ -54,7 +55,16 @@ def with_open_batches(scratch: str) -> Timed:
         sender = Sender(api, ledger, spool, BatchResults(PriceTable(())), utc_now, timedelta(minutes=5))
         one_each = Limits(requests=1)
         repository = data.GeneratedRepository(OPEN_BATCHES)
-        plan_audit(data.audit(one_each), data.CELL, repository, ledger, spool, nonce="nonce", now=utc_now())
+        plan_audit(
+            data.audit(one_each),
+            data.CELL,
+            repository,
+            ledger,
+            spool,
+            cut_costs=cut_costs,
+            nonce="nonce",
+            now=utc_now(),
+        )
         sender.send_due(data.CELL)
         seconds, work = _ticks(lambda: look_around(ledger, lambda: sender, utc_now))
     assert work.sentence.startswith(f"{OPEN_BATCHES} batch(es) in progress"), work

@@ -14,6 +14,7 @@ _FINDINGS_COLUMNS = ("anchor", "end_line", "category", "severity", "confidence",
 
 def prepare(home: str, files: int) -> Timed:
     """A plan with its requests, the raw results of one batch as results.jsonl beside it, and the first of them as slice.jsonl."""
+    from review_pipeline.adapters.cutting import cut_costs
     from review_pipeline.adapters.history import History
     from review_pipeline.adapters.ledger import AuditLedger, LedgerDatabase
     from review_pipeline.adapters.spool import Spool
@@ -24,7 +25,7 @@ def prepare(home: str, files: int) -> Timed:
     ledger = AuditLedger(LedgerDatabase(root / "ledger.sqlite"))
     spool, repository = Spool(root / "spool"), data.GeneratedRepository(files)
     started = perf_counter()
-    plan_audit(data.audit(), data.CELL, repository, ledger, spool, nonce="nonce", now=data.NOW)
+    plan_audit(data.audit(), data.CELL, repository, ledger, spool, cut_costs=cut_costs, nonce="nonce", now=data.NOW)
     (submission,) = ledger.submissions()
     written = data.write_results(spool.result_files(submission.folder, "none").manifest, root / "results.jsonl")
     with (root / "results.jsonl").open("rb") as lines, (root / "slice.jsonl").open("wb") as part:

@@ -84,7 +84,7 @@ def audit(
     with out.status(f"planning {cell}") as status:
         entry = ForgeWiring(pipeline).fetched(entry)
         plan = plan_audit(
-            pipeline.audit(entry, asked), cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now(),
+            pipeline.audit(entry, asked), cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, cut_costs=pipeline.cut_costs, nonce=nonce(), now=utc_now(),
             progress=lambda what, done, of: status.update(f"{what}: {done} of {of}"),
         )  # fmt: skip
     for state, count in sorted(plan.counts.items()):
@@ -161,7 +161,7 @@ def _collect_cell(pipeline: Pipeline, cell: Cell) -> None:
         )
         out.print(f"  {submission.batch_id}: {counts}", highlight=False)
     plan_resubmission(
-        cell, pipeline.ledger, pipeline.spool, limits=pipeline.limits, prices=pipeline.prices, nonce=nonce(), clock=utc_now
+        cell, pipeline.ledger, pipeline.spool, cut_costs=pipeline.cut_costs, limits=pipeline.limits, prices=pipeline.prices, nonce=nonce(), clock=utc_now
     )  # fmt: skip
     pipeline.sender.send_due(cell)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from review_pipeline.core.selection import TreeEntry
     from review_pipeline.core.spending import Caps, Spending
     from review_pipeline.core.workloads import BatchWorkload
+
+
+# Language and lines of a file -> what it costs to begin a piece at each line, as in core/boundaries.py. Raises nothing.
+CutCosts = Callable[[str, Sequence[str]], tuple[int, ...]]
 
 
 class Unavailable(Exception):

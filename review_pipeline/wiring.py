@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from review_pipeline.core.cost import PriceTable
     from review_pipeline.core.review_record import ReviewRow
     from review_pipeline.core.review_rules import ReviewRules
+    from review_pipeline.ports import CutCosts
     from review_pipeline.report.review import ReviewPage
     from review_pipeline.workflows.collection import Collector
     from review_pipeline.workflows.late import LatePath
@@ -172,6 +173,12 @@ class Pipeline:
         return Caps(
             config.batches.most_usd_per_month, {name: usd for name, usd in by_workload.items() if usd is not None}
         )
+
+    @property
+    def cut_costs(self) -> CutCosts:
+        from review_pipeline.adapters.cutting import cut_costs
+
+        return cut_costs
 
     def repository(self, entry: RepositoryEntry) -> GitRepository:
         from review_pipeline.adapters.git import GitRepository

@@ -217,5 +217,13 @@ def _summary(db: duckdb.DuckDBPyConnection, findings: Path) -> Collected:
     requests, cost_usd, sync_cost_usd, input_tokens, output_tokens, *cached, surcharge_usd = totals
     outcomes = tuple(RequestOutcome(*row) for row in failed)
     return Collected(
-        requests, outcomes, cost_usd, sync_cost_usd, input_tokens, output_tokens, dict(anchors), CacheUse(*cached), surcharge_usd
+        requests,
+        outcomes,
+        cost_usd,
+        sync_cost_usd,
+        input_tokens,
+        output_tokens,
+        dict(anchors),
+        CacheUse(*cached),
+        surcharge_usd,
     )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import accumulate
+
+from review_pipeline.core.boundaries import DIVIDES_NOTHING
 
 OVERLAP_LINES = 10
+LABEL_BYTES = 8  # what is shown of a line besides its text, at least
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9]+")
 # Conservative for code: 2.6 to 3.6 characters a token were seen; bytes, because CJK text has several a token.
 BYTES_PER_TOKEN = 2.5
@@ -36,35 +42,61 @@ def estimated_tokens(byte_count: int) -> int:
     return int(byte_count / BYTES_PER_TOKEN) + 1
 
 
-def spans(line_bytes: tuple[int, ...], budget_bytes: int) -> tuple[Span, ...]:
-    """The whole file where it fits, else pieces that overlap, so that no statement is seen only in halves.
+def room_bytes(context_tokens: int, max_tokens: int, prompt_bytes: int) -> int:
+    """What a request can show beside its instructions and its answer, by our estimate."""
+    return int((context_tokens - max_tokens - estimated_tokens(prompt_bytes)) * BYTES_PER_TOKEN)
 
-    A single line over the budget becomes a piece of its own; the API will say that it is too long.
+
+def spans(line_bytes: Sequence[int], budget_bytes: int, costs: Sequence[int]) -> tuple[Span, ...]:
+    """The whole file where it fits, else pieces that end before a good boundary and overlap where one divides something.
+
+    costs: of beginning a piece at each line, see boundaries. A single line over the budget becomes a piece of its own.
     """
+    upto = [0, *accumulate(line_bytes)]
     pieces: list[Span] = []
-    first = 1
-    while first <= len(line_bytes):
-        last, size = first, line_bytes[first - 1]
-        while last < len(line_bytes) and size + line_bytes[last] <= budget_bytes:
-            size += line_bytes[last]
-            last += 1
+    first, shown = 1, 0
+    while shown < len(line_bytes):
+        most = max(first, bisect_right(upto, upto[first - 1] + budget_bytes) - 1)
+        last = most
+        if most < len(line_bytes):
+            half = bisect_left(upto, upto[first - 1] + budget_bytes // 2, first, most)
+            last = _best(costs, max(half, shown + 1) + 1, most + 1) - 1
         pieces.append(Span(first, last))
-        if last == len(line_bytes):
-            break
-        first = max(first + 1, last + 1 - min(OVERLAP_LINES, (last - first + 1) // 4))
-        while first <= last and sum(line_bytes[first - 1 : last + 1]) > budget_bytes:
-            first += 1  # a piece that ended where the one before ended would be paid for and show nothing new
+        first, shown = _next_first(pieces[-1], upto, budget_bytes, costs), last
     return tuple(pieces)
 
 
-def halves(span: Span) -> tuple[Span, ...]:
-    """Two overlapping halves; nothing for a single line, which cannot be shortened."""
+def _next_first(piece: Span, upto: Sequence[int], budget_bytes: int, costs: Sequence[int]) -> int:
+    """Where the piece after this one begins: with it, where nothing is divided, else some lines earlier, at a statement's start."""
+    after = piece.last + 1
+    if after > len(costs) or costs[after - 1] <= DIVIDES_NOTHING:
+        return after
+    least = min(OVERLAP_LINES, piece.lines // 4)
+    room = bisect_left(upto, upto[piece.last] - budget_bytes // 4) + 1
+    # A piece that ended where the one before ended would be paid for and show nothing new.
+    fitting = bisect_left(upto, upto[after] - budget_bytes) + 1
+    earliest = min(after, max(after - 3 * least, after - piece.lines // 4, room, fitting))
+    return _best(costs, earliest, max(earliest, after - least))
+
+
+def _best(costs: Sequence[int], first: int, last: int) -> int:
+    """The line of the lowest cost, the last one of several: pieces are filled, and little is shown twice."""
+    return min(range(last, first - 1, -1), key=lambda line: costs[line - 1])
+
+
+def halves(span: Span, costs: Sequence[int]) -> tuple[Span, ...]:
+    """Two parts, cut at the best boundary near the middle, overlapping where it divides something; nothing for a single line.
+
+    costs: of beginning a piece at each line of the span, see boundaries.
+    """
     if span.lines < 2:
         return ()
-    middle = span.first + span.lines // 2 - 1
+    middle, third = span.lines // 2, span.lines // 6
+    near = range(max(1, middle - third), min(span.lines - 1, middle + third) + 1)
+    cut = min(near, key=lambda line: (costs[line], abs(line - middle)))
     # A tenth: with more, halving down to single lines would ask about each of them many times over.
-    overlap = min(OVERLAP_LINES, span.lines // 10)
-    return (Span(span.first, middle + overlap), Span(middle + 1 - overlap, span.last))
+    overlap = 0 if costs[cut] <= DIVIDES_NOTHING else min(OVERLAP_LINES, span.lines // 10)
+    return (Span(span.first, span.first + cut - 1 + overlap), Span(span.first + cut - overlap, span.last))
 
 
 class Packer:

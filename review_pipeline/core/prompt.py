@@ -12,6 +12,7 @@ import orjson
 from review_pipeline.core.finding import Category, Severity, ShownLine, label
 
 _LINES = re.compile(r' lines="\d+-\d+"(?= of="\d+">$)')
+_HEAD = re.compile(r'<file path="(?:[^"\\]|\\.)*" language=("(?:[^"\\]|\\.)*") ')
 _SHOWN = re.compile(r"(\d+)#[0-9a-f]{4}\|")
 
 FINDINGS_SCHEMA: dict[str, object] = {
@@ -88,6 +89,12 @@ def read_shown(rendered: str) -> tuple[ShownLine, ...]:
         for row in rendered.split("\n")
         if (match := _SHOWN.match(row))
     )
+
+
+def read_language(rendered: str) -> str:
+    """The language that a rendered prompt names; empty where it names none."""
+    head = _HEAD.match(rendered)
+    return str(json.loads(head[1])) if head else ""
 
 
 def narrowed(rendered: str, first: int, last: int) -> str:

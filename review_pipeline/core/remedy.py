@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from review_pipeline.core.failures import REMEDIES, Change, Outcome
-from review_pipeline.core.planning import Span, halves
+from review_pipeline.core.planning import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,13 @@ def remedy(
     span: Span,
     max_tokens: int,
     most_output_tokens: int,
+    in_two: Callable[[Span], tuple[Span, ...]],
     *,
     was_cut: bool = False,
 ) -> SendAgain | GiveUp:
     """history: outcomes of the requests that this one replaced, oldest first. max_tokens: what this one was allowed.
 
+    in_two: the parts of a span, none for a single line; asked only where a part is what is sent.
     was_cut: we canceled its batch to keep a deadline; that is no failure of the request.
     """
     if outcome is Outcome.CANCELED and was_cut:
@@ -52,15 +55,14 @@ def remedy(
             outcome in _FINAL,
         )
     if outcome is Outcome.TRUNCATED and (before or max_tokens >= most_output_tokens):
-        return _in_halves(outcome, span, max_tokens)
+        return _in_parts(outcome, span, max_tokens, in_two(span))
     if rule.change is Change.CHUNKED:
-        return _in_halves(outcome, span, max_tokens)
+        return _in_parts(outcome, span, max_tokens, in_two(span))
     larger = min(2 * max_tokens, most_output_tokens) if rule.change is Change.LARGER else max_tokens
     return SendAgain(rule.change, (span,), larger)
 
 
-def _in_halves(outcome: Outcome, span: Span, max_tokens: int) -> SendAgain | GiveUp:
-    pieces = halves(span)
+def _in_parts(outcome: Outcome, span: Span, max_tokens: int, pieces: tuple[Span, ...]) -> SendAgain | GiveUp:
     if not pieces:
         return GiveUp(f"{outcome.value}: line {span.first} alone is too much for one request and cannot be split", True)
     return SendAgain(Change.CHUNKED, pieces, max_tokens)

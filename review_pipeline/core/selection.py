@@ -32,6 +32,7 @@ class SkipReason(StrEnum):
     GENERATED = "generated"
     VENDORED = "vendored"
     TOO_LARGE = "too_large"
+    UNSPLITTABLE = "unsplittable"
     EXCLUDED = "excluded"
     NOT_SOURCE = "not_source"
     SYMLINK = "symlink"

@@ -29,7 +29,14 @@ def batch_submissions(context: dg.AssetExecutionContext) -> dg.MaterializeResult
         entry = ForgeWiring(pipeline).fetched(entry)
         audit = pipeline.audit(entry, workload)
         plan = plan_audit(
-            audit, cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now()
+            audit,
+            cell,
+            pipeline.repository(entry),
+            pipeline.ledger,
+            pipeline.spool,
+            cut_costs=pipeline.cut_costs,
+            nonce=nonce(),
+            now=utc_now(),
         )
         submissions = pipeline.ledger.submissions(cell=cell)
         if any(submission.state in (State.INTENDED, State.SENDING) for submission in submissions):
@@ -74,6 +81,7 @@ def failure_resubmissions(context: dg.AssetExecutionContext) -> dg.MaterializeRe
             cell,
             pipeline.ledger,
             pipeline.spool,
+            cut_costs=pipeline.cut_costs,
             limits=pipeline.limits,
             prices=pipeline.prices,
             nonce=nonce(),

@@ -15,13 +15,22 @@ from review_pipeline.core.audit import Audit, Cell, Known, NewEvent, PlannedCell
 from review_pipeline.core.caching import Caching, decide_for_files
 from review_pipeline.core.failures import Change
 from review_pipeline.core.finding import line_key, repeats
-from review_pipeline.core.planning import Packer, Span, content_key, custom_id, spans
+from review_pipeline.core.planning import (
+    LABEL_BYTES,
+    Packer,
+    Span,
+    content_key,
+    custom_id,
+    estimated_tokens,
+    room_bytes,
+    spans,
+)
 from review_pipeline.core.prompt import message_params, render_file, written_bytes
-from review_pipeline.core.selection import Skip, Source, TreeEntry, by_content, by_path
+from review_pipeline.core.selection import Skip, SkipReason, Source, TreeEntry, by_content, by_path
 from review_pipeline.core.spending import Reserve
 
 if TYPE_CHECKING:
-    from review_pipeline.ports import BatchBody, FileLines, PlanFolder, Plans, Repository, Spool
+    from review_pipeline.ports import BatchBody, CutCosts, FileLines, PlanFolder, Plans, Repository, Spool
 
 Progress = Callable[[str, int, int], None]
 
@@ -37,13 +46,14 @@ def plan_audit(
     plans: Plans,
     spool: Spool,
     *,
+    cut_costs: CutCosts,
     nonce: str,
     now: datetime,
     progress: Progress = no_progress,
 ) -> PlannedCell:
     """The plan of this cell: the one that exists, or a new one. Nothing is sent. nonce: letters and digits, new for each call."""
     while (plan := plans.planned(cell)) is None:  # again only if another cell has asked for some of it meanwhile
-        _plan_anew(audit, cell, repository, plans, spool, nonce=nonce, now=now, progress=progress)
+        _plan_anew(audit, cell, repository, plans, spool, cut_costs=cut_costs, nonce=nonce, now=now, progress=progress)
     return plan
 
 
@@ -54,6 +64,7 @@ def _plan_anew(
     plans: Plans,
     spool: Spool,
     *,
+    cut_costs: CutCosts,
     nonce: str,
     now: datetime,
     progress: Progress,
@@ -62,7 +73,7 @@ def _plan_anew(
     revision = repository.resolve(audit.ref)
     name = f"{str(cell).replace('|', '_')}.r0.{nonce}"
     with spool.new_plan(name) as folder:
-        writer = _Writer(audit, cell, folder, nonce, now.date(), known, paths)
+        writer = _Writer(audit, cell, folder, cut_costs, nonce, now.date(), known, paths)
         with folder.files() as files:
             wanted = _decide_by_path(writer, list(repository.tree(revision.commit)), files)
             caching = _decide_caching(audit, wanted, writer.day)
@@ -122,6 +133,7 @@ class _Writer:
     audit: Audit
     cell: Cell
     folder: PlanFolder
+    cut_costs: CutCosts
     nonce: str
     day: date
     known: dict[str, Known]
@@ -135,11 +147,16 @@ class _Writer:
     packer: Packer = field(init=False)
     reserve: Reserve = field(init=False)
     version: str = field(init=False)
+    context_tokens: int = field(init=False)
+    room_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.packer = Packer(self.audit.limits)
         self.reserve = Reserve(self.audit.prices, self.audit.model, self.day)
         self.version = self.audit.prompt.version  # hashed once, not for every file
+        prompt_bytes = len(orjson.dumps([self.audit.prompt.system, self.audit.prompt.schema]))
+        self.context_tokens = self.audit.prices.price(self.audit.model, self.day, 0).context_tokens
+        self.room_bytes = room_bytes(self.context_tokens, self.audit.max_tokens, prompt_bytes)
 
     def key(self, entry: TreeEntry) -> str:
         return content_key(self.audit.repo, entry.path, entry.blob, self.version, self.audit.model)
@@ -168,9 +185,15 @@ class _Writer:
         if isinstance(judged, Skip):
             self.skip(judged, files)
             return
+        sizes = tuple(len(line.encode()) + LABEL_BYTES for line in judged.lines)
+        if max(sizes) > self.room_bytes:
+            self.skip(_unsplittable(judged, sizes, f"{self.audit.model} reads {self.context_tokens:,}"), files)
+            return
         self._row(files, judged.entry, judged.language, "submitted", None, "submitted")
         key, root, numbered = self.key(judged.entry), None, repeats(judged.lines)
-        for span in spans(tuple(len(line.encode()) + 8 for line in judged.lines), self.audit.chunk_bytes):
+        budget = min(self.audit.chunk_bytes, self.room_bytes)
+        costs = self.cut_costs(judged.language, judged.lines) if sum(sizes) > budget else ()
+        for span in spans(sizes, budget, costs):
             row = self._manifest_row(judged, span, key, numbered)
             root = root or str(row["custom_id"])
             if row["custom_id"] == root and judged.entry.path in self.paths_known:
@@ -241,6 +264,12 @@ class _Writer:
             }
         )
         self.counts[count] += 1
+
+
+def _unsplittable(source: Source, sizes: tuple[int, ...], limit: str) -> Skip:
+    largest = max(sizes)
+    tokens = f"line {sizes.index(largest) + 1} alone is about {estimated_tokens(largest):,} tokens and cannot be split"
+    return Skip(source.entry, SkipReason.UNSPLITTABLE, f"{tokens}; {limit} with its answer")
 
 
 def _submission_id(cell: Cell, number: int) -> str:

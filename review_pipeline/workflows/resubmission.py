@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,8 +19,8 @@ from review_pipeline.core.audit import (
     Submission,
 )
 from review_pipeline.core.failures import Change, Outcome
-from review_pipeline.core.planning import Limits, Packer, Span, custom_id
-from review_pipeline.core.prompt import continued, narrowed, repaired, written_bytes
+from review_pipeline.core.planning import Limits, Packer, Span, custom_id, halves
+from review_pipeline.core.prompt import continued, narrowed, read_language, read_shown, repaired, written_bytes
 from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
 from review_pipeline.core.spending import Reserve
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from review_pipeline.core.cost import PriceTable
-    from review_pipeline.ports import BatchBody, Ledger, PlanFolder, Spool
+    from review_pipeline.ports import BatchBody, CutCosts, Ledger, PlanFolder, Spool
     from review_pipeline.workflows.submission import Clock
 
 Row = dict[str, Any]
@@ -49,6 +50,7 @@ def plan_resubmission(
     ledger: Ledger,
     spool: Spool,
     *,
+    cut_costs: CutCosts,
     limits: Limits,
     prices: PriceTable,
     nonce: str,
@@ -63,7 +65,7 @@ def plan_resubmission(
     name = f"{str(cell).replace('|', '_')}.r{round_}.{nonce}"
     now = clock()
     with spool.new_plan(name) as folder:
-        writer = _Writer(plan, folder, round_, limits, nonce, prices, now.date())
+        writer = _Writer(plan, folder, round_, cut_costs, limits, nonce, prices, now.date())
         for request, row in _with_rows(failed, spool):
             writer.take(request, row)
         writer.close()
@@ -108,12 +110,14 @@ class _Writer:
         plan: PlannedCell,
         folder: PlanFolder,
         round_: int,
+        cut_costs: CutCosts,
         limits: Limits,
         nonce: str,
         prices: PriceTable,
         day: date,
     ) -> None:
         self._plan, self._folder, self._round, self._nonce = plan, folder, round_, nonce
+        self._cut_costs = cut_costs
         self._packer = Packer(limits)
         self._most_output_tokens = prices.price(plan.model, day, 0).max_output_tokens
         self._reserve = Reserve(prices, plan.model, day)
@@ -126,8 +130,15 @@ class _Writer:
     def take(self, failed: FailedRequest, row: Row) -> None:
         span = Span(row["start_line"], row["end_line"])
         outcome = Outcome(failed.outcome)
+        in_two = partial(self._in_two, row["params"]["messages"][0]["content"])
         decided = remedy(
-            outcome, failed.history, span, row["params"]["max_tokens"], self._most_output_tokens, was_cut=failed.was_cut
+            outcome,
+            failed.history,
+            span,
+            row["params"]["max_tokens"],
+            self._most_output_tokens,
+            in_two,
+            was_cut=failed.was_cut,
         )
         if isinstance(decided, GiveUp):
             reason = decided.reason if failed.detail is None else f"{decided.reason} ({failed.detail})"
@@ -135,6 +146,11 @@ class _Writer:
             return
         for piece in decided.spans:
             self._add(failed, row, decided, piece)
+
+    def _in_two(self, rendered: str, span: Span) -> tuple[Span, ...]:
+        """Halves of what a prompt showed; the code is read from it, because its commit may be gone by now."""
+        texts = tuple(line.text for line in read_shown(rendered))
+        return halves(span, self._cut_costs(read_language(rendered), texts))
 
     def close(self) -> None:
         if self.bodies:

@@ -144,6 +144,7 @@ class World:
             self.pipeline.repository(self.pipeline.settings.repository("acme")),
             self.ledger,
             self.pipeline.spool,
+            cut_costs=self.pipeline.cut_costs,
             nonce=nonce(),
             now=self.now(),
         )
@@ -165,6 +166,7 @@ class World:
             cell,
             self.ledger,
             self.pipeline.spool,
+            cut_costs=self.pipeline.cut_costs,
             limits=self.pipeline.limits,
             prices=self.pipeline.prices,
             nonce=nonce(),

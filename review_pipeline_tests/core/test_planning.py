@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from review_pipeline.core.boundaries import DIVIDES_NOTHING
 from review_pipeline.core.planning import (
     OVERLAP_LINES,
     Limits,
@@ -14,6 +15,7 @@ from review_pipeline.core.planning import (
     custom_id,
     estimated_tokens,
     halves,
+    room_bytes,
     spans,
 )
 
@@ -73,72 +75,176 @@ def test_the_limits_are_those_of_the_api():
 
 # -- pieces of a file
 
-LINE_BYTES = st.lists(st.sampled_from([1, 5, 10, 10, 10, 900]), min_size=1, max_size=60).map(tuple)
+INNER = 22  # of a definition inside another one
+LINE_BYTES = st.lists(st.sampled_from([1, 5, 10, 10, 10, 900]), min_size=1, max_size=60)
+COST = st.sampled_from([0, DIVIDES_NOTHING, INNER, 60, 100, 100, 100])
 
 
-@given(LINE_BYTES, st.integers(1, 1_500))
-def test_pieces_show_every_line_in_order_and_within_the_budget(line_bytes, budget):
-    pieces = spans(line_bytes, budget)
+@st.composite
+def files(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Bytes and cost of each line."""
+    line_bytes = draw(LINE_BYTES)
+    return tuple(line_bytes), tuple(draw(st.lists(COST, min_size=len(line_bytes), max_size=len(line_bytes))))
+
+
+def any_line(lines: int) -> tuple[int, ...]:
+    """Of a text in which every line is as bad a place as another."""
+    return (100,) * lines
+
+
+def bytes_of(line_bytes: tuple[int, ...], piece: Span) -> int:
+    return sum(line_bytes[piece.first - 1 : piece.last])
+
+
+@given(files(), st.integers(1, 1_500))
+def test_pieces_show_every_line_in_order_and_within_the_budget(file, budget):
+    line_bytes, costs = file
+    pieces = spans(line_bytes, budget, costs)
     assert pieces[0].first == 1
     assert pieces[-1].last == len(line_bytes)
     for piece in pieces:
-        assert piece.lines == 1 or sum(line_bytes[piece.first - 1 : piece.last]) <= budget
+        assert piece.lines == 1 or bytes_of(line_bytes, piece) <= budget
     for before, after in itertools.pairwise(pieces):
         assert before.first < after.first <= before.last + 1
 
 
-@given(LINE_BYTES, st.integers(1, 1_500))
-def test_no_piece_is_paid_for_that_shows_nothing_new(line_bytes, budget):
-    pieces = spans(line_bytes, budget)
+@given(files(), st.integers(1, 1_500))
+def test_no_piece_is_paid_for_that_shows_nothing_new(file, budget):
+    pieces = spans(file[0], budget, file[1])
     assert all(before.last < after.last for before, after in itertools.pairwise(pieces))
+
+
+@given(files(), st.integers(1, 1_500))
+def test_pieces_are_few(file, budget):
+    line_bytes, costs = file
+    assert len(spans(line_bytes, budget, costs)) <= 1 + 6 * sum(line_bytes) / budget
+
+
+@given(files(), st.integers(1, 1_500))
+def test_a_piece_is_half_full_unless_the_next_line_does_not_fit(file, budget):
+    line_bytes, costs = file
+    pieces = spans(line_bytes, budget, costs)
+    for piece in pieces[:-1]:
+        with_next = bytes_of(line_bytes, piece) + line_bytes[piece.last]
+        assert bytes_of(line_bytes, piece) >= budget // 2 or with_next > budget
+
+
+@given(files(), st.integers(40, 1_500))
+def test_pieces_overlap_where_a_cut_divides_something_and_a_quarter_of_the_budget_has_room_for_a_line(file, budget):
+    line_bytes, costs = file
+    for before, after in itertools.pairwise(spans(line_bytes, budget, costs)):
+        last_bytes = line_bytes[before.last - 1]
+        if costs[before.last] <= DIVIDES_NOTHING:
+            assert after.first == before.last + 1
+        elif before.lines >= 4 and last_bytes <= budget // 4 and last_bytes + line_bytes[before.last] <= budget:
+            assert after.first <= before.last
+
+
+@given(files(), st.integers(40, 1_500))
+def test_no_better_place_was_left_in_the_last_half_of_a_piece(file, budget):
+    line_bytes, costs = file
+    pieces = spans(line_bytes, budget, costs)
+    for nth, piece in enumerate(pieces[:-1]):
+        shown = pieces[nth - 1].last if nth else 0
+        cost, size = costs[piece.last], 0
+        for line in range(piece.first, len(line_bytes)):
+            size += line_bytes[line - 1]
+            if size > budget:
+                break
+            if size >= budget // 2 and line > shown:
+                assert costs[line] > cost or (costs[line] == cost and line <= piece.last) or line == piece.last
 
 
 @given(st.integers(20, 300), st.integers(400, 3_000))
 def test_pieces_of_even_lines_overlap(lines, budget):
-    pieces = spans((10,) * lines, budget)
+    pieces = spans((10,) * lines, budget, any_line(lines))
     for before, after in itertools.pairwise(pieces):
         assert before.last - after.first + 1 == min(OVERLAP_LINES, before.lines // 4)
 
 
-def test_a_file_that_fits_is_one_piece():
-    assert spans((10, 10, 10), 30) == (Span(1, 3),)
+def test_a_file_that_fits_is_one_piece_and_nobody_asks_where_it_may_be_cut():
+    assert spans((10, 10, 10), 30, ()) == (Span(1, 3),)
 
 
 def test_a_line_over_the_budget_is_a_piece_of_its_own():
-    assert spans((10, 5_000, 10), 100) == (Span(1, 1), Span(2, 2), Span(3, 3))
+    assert spans((10, 5_000, 10), 100, any_line(3)) == (Span(1, 1), Span(2, 2), Span(3, 3))
 
 
 def test_a_file_without_lines_has_no_pieces():
-    assert spans((), 100) == ()
+    assert spans((), 100, ()) == ()
 
 
 def test_a_long_line_after_many_short_ones_costs_one_request_more_not_three():
-    assert spans((10,) * 40 + (5_000,), 400) == (Span(1, 40), Span(41, 41))
+    assert spans((10,) * 40 + (5_000,), 400, any_line(41)) == (Span(1, 40), Span(41, 41))
 
 
-@given(st.integers(1, 10**6), st.integers(2, 3_000))
-def test_halves_are_shorter_show_every_line_and_overlap_where_there_is_room(first, lines):
+def costs_with(lines: int, **at: int) -> tuple[int, ...]:
+    """costs_with(9, l5=0): line 5 begins something that stands in nothing else."""
+    costs = [100] * lines
+    for name, cost in at.items():
+        costs[int(name[1:]) - 1] = cost
+    return tuple(costs)
+
+
+def test_a_file_is_cut_between_definitions_without_repeating_a_line():
+    assert spans((10,) * 100, 600, costs_with(100, l41=0)) == (Span(1, 40), Span(41, 100))
+
+
+def test_a_top_level_definition_goes_before_a_nested_one_that_would_fill_the_piece_better():
+    assert spans((10,) * 100, 600, costs_with(100, l41=0, l60=INNER))[0] == Span(1, 40)
+
+
+def test_a_boundary_that_leaves_a_piece_half_empty_is_not_taken():
+    assert spans((10,) * 100, 600, costs_with(100, l21=0, l58=60))[0] == Span(1, 57)
+
+
+def test_what_divides_a_definition_is_repeated_from_the_start_of_a_statement():
+    before, after = spans((10,) * 100, 600, costs_with(100, l46=60, l58=60))
+    assert (before, after) == (Span(1, 57), Span(46, 100))
+
+
+@given(st.integers(1, 10**6), st.integers(2, 3_000), st.data())
+def test_halves_are_shorter_show_every_line_and_overlap_where_there_is_room(first, lines, data):
     whole = Span(first, first + lines - 1)
-    left, right = halves(whole)
+    costs = [100] * lines
+    for line in data.draw(st.lists(st.integers(0, lines - 1), max_size=20)):
+        costs[line] = data.draw(COST)
+    left, right = halves(whole, costs)
     assert (left.first, right.last) == (whole.first, whole.last)
     assert max(left.lines, right.lines) < whole.lines
     assert left.first < right.first <= left.last + 1
     assert left.last < right.last
-    assert right.first <= left.last or lines < 10
+    is_clean = right.first == left.last + 1 and costs[right.first - first] <= DIVIDES_NOTHING
+    assert right.first <= left.last or lines < 10 or is_clean
+
+
+def test_halves_meet_at_the_best_boundary_near_the_middle():
+    assert halves(Span(101, 200), costs_with(100, l41=0, l50=60, l90=0)) == (Span(101, 140), Span(141, 200))
+
+
+def test_of_two_boundaries_the_one_nearer_to_the_middle_is_taken():
+    assert halves(Span(1, 100), costs_with(100, l36=0, l60=0)) == (Span(1, 59), Span(60, 100))
 
 
 def test_a_single_line_has_no_halves():
-    assert halves(Span(5, 5)) == ()
+    assert halves(Span(5, 5), any_line(1)) == ()
 
 
-def leaves(span: Span) -> int:
-    pieces = halves(span)
-    return sum(map(leaves, pieces)) if pieces else 1
+def leaves(span: Span, costs: tuple[int, ...]) -> int:
+    pieces = halves(span, costs[span.first - 1 : span.last])
+    return sum(leaves(piece, costs) for piece in pieces) if pieces else 1
 
 
+@pytest.mark.parametrize("every", [3, 7, 1_000])
 @pytest.mark.parametrize("lines", [30, 100, 300])
-def test_halving_a_file_down_to_its_lines_asks_at_most_a_few_times_for_each(lines):
-    assert leaves(Span(1, lines)) <= 4 * lines
+def test_halving_a_file_down_to_its_lines_asks_at_most_a_few_times_for_each(lines, every):
+    costs = tuple(60 if line % every == 0 else 100 for line in range(lines))
+    assert leaves(Span(1, lines), costs) <= 4 * lines
+
+
+@pytest.mark.parametrize(("context", "expected"), [(200_000, 467_497), (8_000, -12_502)])
+def test_what_a_request_can_show_is_what_instructions_and_answer_leave(context, expected):
+    assert room_bytes(context, 8_000, 12_500) == expected
 
 
 # -- sizes and names

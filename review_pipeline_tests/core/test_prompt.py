@@ -12,6 +12,7 @@ from review_pipeline.core.prompt import (
     continued,
     message_params,
     narrowed,
+    read_language,
     read_shown,
     render_file,
     repaired,
@@ -52,6 +53,15 @@ def test_what_was_shown_is_read_back_exactly(path, language, piece):
     lines, first, last = piece
     rendered = render_file(path, language, BLOB, lines, first, last)
     assert read_shown(rendered) == shown_lines(BLOB, lines, first, last)
+
+
+@given(PATHS, st.text(max_size=10), pieces())
+def test_the_language_is_read_back_whatever_the_path_says(path, language, piece):
+    assert read_language(render_file(path, language, BLOB, *piece)) == language
+
+
+def test_a_prompt_without_a_file_names_no_language():
+    assert read_language('Is this Python? language="python" ') == ""
 
 
 @given(PATHS, st.text(max_size=10), pieces())

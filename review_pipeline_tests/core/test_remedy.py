@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from review_pipeline.core.failures import REMEDIES, Change, Outcome
-from review_pipeline.core.planning import Span
+from review_pipeline.core.planning import Span, halves
 from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
 
 SPAN = Span(1, 400)
@@ -12,8 +12,12 @@ HALVES = (Span(1, 210), Span(191, 400))
 MOST_ATTEMPTS = 1 + sum(rule.attempts for rule in REMEDIES.values())
 
 
+def in_two(span: Span) -> tuple[Span, ...]:
+    return halves(span, (100,) * span.lines)
+
+
 def decide(outcome: Outcome, *history: Outcome, span: Span = SPAN, max_tokens: int = 8_000) -> SendAgain | GiveUp:
-    return remedy(outcome, tuple(one.value for one in history), span, max_tokens, MOST)
+    return remedy(outcome, tuple(one.value for one in history), span, max_tokens, MOST, in_two)
 
 
 UNCHANGED = SendAgain(Change.UNCHANGED, (SPAN,), 8_000)
@@ -104,6 +108,23 @@ def test_every_chain_of_outcomes_comes_to_an_end(outcomes, lines):
         assert max_tokens <= decided.max_tokens <= MOST
         span, max_tokens, history = decided.spans[-1], decided.max_tokens, (*history, outcome)
     pytest.fail(f"{len(outcomes)} attempts and still not given up")
+
+
+def test_only_what_is_sent_in_parts_is_looked_at_for_a_place_to_cut():
+    asked: list[Span] = []
+
+    def counting(span: Span) -> tuple[Span, ...]:
+        asked.append(span)
+        return in_two(span)
+
+    for outcome in Outcome:
+        remedy(outcome, (), SPAN, 8_000, MOST, counting)
+    assert len(asked) == sum(REMEDIES[outcome].change is Change.CHUNKED for outcome in Outcome)
+
+
+def test_parts_are_those_that_the_caller_cuts():
+    parts = (Span(1, 37), Span(38, 400))
+    assert remedy(Outcome.TOO_LONG, (), SPAN, 8_000, MOST, lambda _: parts) == SendAgain(Change.CHUNKED, parts, 8_000)
 
 
 @given(st.integers(2, 5_000))

@@ -72,7 +72,16 @@ def trip(pipeline: Pipeline, day: date) -> None:
     cell = pipeline.cell(pipeline.settings.repository("acme"), day)
     _, entry = pipeline.asked_by(cell)
     audit, repository = pipeline.audit(entry), pipeline.repository(entry)
-    plan_audit(audit, cell, repository, pipeline.ledger, pipeline.spool, nonce=nonce(), now=utc_now())
+    plan_audit(
+        audit,
+        cell,
+        repository,
+        pipeline.ledger,
+        pipeline.spool,
+        cut_costs=pipeline.cut_costs,
+        nonce=nonce(),
+        now=utc_now(),
+    )
     deadline = time.monotonic() + 30
     while _is_open(pipeline):
         assert time.monotonic() < deadline, f"still open after 30 s: {pipeline.ledger.submissions()}"
@@ -82,7 +91,7 @@ def trip(pipeline: Pipeline, day: date) -> None:
         work = look_around(pipeline.ledger, lambda: pipeline.sender, utc_now)
         for due in work.to_collect:
             pipeline.collector.collect_cell(due)
-            plan_resubmission(due, pipeline.ledger, pipeline.spool, limits=pipeline.limits, prices=pipeline.prices, nonce=nonce(), clock=utc_now)  # fmt: skip
+            plan_resubmission(due, pipeline.ledger, pipeline.spool, cut_costs=pipeline.cut_costs, limits=pipeline.limits, prices=pipeline.prices, nonce=nonce(), clock=utc_now)  # fmt: skip
         time.sleep(0.02)
     bring_up_to_date(pipeline.ledger, pipeline.history, utc_now)
 

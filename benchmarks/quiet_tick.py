@@ -101,7 +101,8 @@ def _fill(path: Path, submissions: int, requests: int) -> None:
             day = (data.DAY - timedelta(days=number // 4)).isoformat()
             cell, moment, name = f"nightly-{number % 4}|{day}", f"{day}T03:00:00+00:00", f"s{number:06d}"
             db.execute(
-                "INSERT INTO cells VALUES (?, ?, ?, 'w', 'r', 'c', 'm', 'v', 'why', '{}', ?)",
+                "INSERT INTO cells (cell, audit, audit_date, workload, repo, revision, model, prompt_version, route_reason, counts, planned_at)"
+                " VALUES (?, ?, ?, 'w', 'r', 'c', 'm', 'v', 'why', '{}', ?)",
                 (cell, cell[:9], day, moment),
             )
             db.execute(

@@ -36,7 +36,7 @@ PLAN = PlannedCell(
     "it can wait",
     {"submitted": 3},
     NOW,
-    "1h: it pays",
+    caching="1h: it pays",
 )
 
 

@@ -24,8 +24,15 @@ if TYPE_CHECKING:
 _SQL = files("review_pipeline") / "sql" / "history"
 _KEPT_COPIES = 3
 _LOCK_SECONDS = 300
-_OWN_SCRIPTS = frozenset({"cell_planned", "batch_collected", "review_recorded", "finding_triaged", "findings_answered"})
-_KINDS = _OWN_SCRIPTS | {"resubmission_planned"}
+# What each kind of event runs, besides the requests that it may bring.
+_SCRIPTS: dict[str, tuple[str, ...]] = {
+    "cell_planned": ("cell_planned",),
+    "resubmission_planned": (),
+    "batch_collected": ("batch_recorded", "batch_collected"),
+    "review_recorded": ("review_recorded",),
+    "finding_triaged": ("finding_triaged",),
+    "findings_answered": ("findings_answered",),
+}
 # What events of earlier versions do not say.
 _ABSENT_IN_OLD_EVENTS: dict[str, dict[str, object]] = {
     "batch_collected": {"route": "batch", "surcharge_usd": "0"},
@@ -133,12 +140,12 @@ class History:
         payload = {**_ABSENT_IN_OLD_EVENTS.get(event.kind, {}), **payload}
         manifests = payload.pop("manifests", [])
         shared = dict(payload)
-        if event.kind not in _KINDS:
+        if event.kind not in _SCRIPTS:
             raise Refused(
                 f"event {event.seq} is a {event.kind!r}, which this version does not know. Install the newer review_pipeline that wrote it."
             )
-        if event.kind in _OWN_SCRIPTS:
-            _run(db, _SQL / "apply" / f"{event.kind}.sql", payload)
+        for script in _SCRIPTS[event.kind]:
+            _run(db, _SQL / "apply" / f"{script}.sql", payload)
         assert isinstance(manifests, list)
         for submission, round_, folder in manifests:
             manifest = str(self._spool / folder / "manifest.jsonl")

@@ -49,23 +49,31 @@ class BatchResults:
     ) -> Collected:
         """is_sync: asked one by one, at the synchronous price."""
         with self._database(files.raw) as db:
-            self._run(db, "05_code")
             self._run(db, "10_manifest", manifest=str(files.manifest))
-            self._run(db, "20_claims", raw=str(files.raw), structure=workload.claim_structure)
-            self._run(db, "25_weaknesses")
-            self._load_families(db)
-            self._run(db, "30_misfits", severities=[severity.value for severity in Severity])
+            self._read_claims(db, files, workload)
             self._load_classes(db)
             self._load_prices(db, model, day)
             db.execute("SET VARIABLE is_sync = $is_sync", {"is_sync": is_sync})
             self._run(db, "40_outcomes")
-            self._run(db, "50_doubtful")
-            self._take_second_looks(db, files.body)
-            db.execute("SET VARIABLE repo = $repo", {"repo": repo})
-            self._run(db, "60_identified")
+            self._identify(db, files, repo)
             _write(db, "outcomes", files.outcomes)
             _write(db, "identified", files.findings)
             return _summary(db, files.findings)
+
+    def _read_claims(self, db: duckdb.DuckDBPyConnection, files: ResultFiles, workload: BatchWorkload) -> None:
+        """Tables `claims`, with a row at least for each answer, and `misfits`, the answers that break the schema's rules."""
+        self._run(db, "05_code")
+        self._run(db, "20_claims", raw=str(files.raw), structure=workload.claim_structure)
+        self._run(db, "25_weaknesses")
+        self._load_families(db)
+        self._run(db, "30_misfits", severities=[severity.value for severity in Severity])
+
+    def _identify(self, db: duckdb.DuckDBPyConnection, files: ResultFiles, repo: str) -> None:
+        """View `identified`: what the answers that count say, with its place and its identity."""
+        self._run(db, "50_doubtful")
+        self._take_second_looks(db, files.body)
+        db.execute("SET VARIABLE repo = $repo", {"repo": repo})
+        self._run(db, "60_identified")
 
     def check(self, raw: Path, manifest: Path) -> IdCheck:
         with self._database(raw) as db:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import orjson
 
-from review_pipeline.core.audit import Audit, Cell, Known, NewEvent, PlannedCell, PlannedRequest, State, Submission
+from review_pipeline.core.audit import Audit, Cell, Known, NewEvent, PlannedCell, PlannedRequest, Submission
 from review_pipeline.core.caching import Caching, decide_for_files
 from review_pipeline.core.failures import Change
 from review_pipeline.core.finding import line_key, repeats
 from review_pipeline.core.planning import (
     LABEL_BYTES,
-    Packer,
     Span,
     content_key,
     custom_id,
@@ -25,12 +23,12 @@ from review_pipeline.core.planning import (
     room_bytes,
     spans,
 )
-from review_pipeline.core.prompt import message_params, render_file, written_bytes
+from review_pipeline.core.prompt import message_params, render_file
 from review_pipeline.core.selection import Skip, SkipReason, Source, TreeEntry, by_content, by_path
-from review_pipeline.core.spending import Reserve
+from review_pipeline.workflows.batch_writer import BatchWriter
 
 if TYPE_CHECKING:
-    from review_pipeline.ports import BatchBody, CutCosts, FileLines, PlanFolder, Plans, Repository, Spool
+    from review_pipeline.ports import CutCosts, FileLines, Plans, Repository, Spool
 
 Progress = Callable[[str, int, int], None]
 
@@ -73,7 +71,8 @@ def _plan_anew(
     revision = repository.resolve(audit.ref)
     name = f"{str(cell).replace('|', '_')}.r0.{nonce}"
     with spool.new_plan(name) as folder:
-        writer = _Writer(audit, cell, folder, cut_costs, nonce, now.date(), known, paths)
+        batches = BatchWriter(cell, 0, audit.model, folder, audit.limits, audit.prices, now.date())
+        writer = _Writer(audit, batches, cut_costs, nonce, now.date(), known, paths)
         with folder.files() as files:
             wanted = _decide_by_path(writer, list(repository.tree(revision.commit)), files)
             caching = _decide_caching(audit, wanted, writer.day)
@@ -81,7 +80,7 @@ def _plan_anew(
             for done, (entry, content) in enumerate(repository.read(wanted), start=1):
                 writer.take(by_content(entry, content, audit.rules), files)
                 progress("reading files", done, len(wanted))
-        writer.close()
+        submissions = batches.close(now)
     plan = PlannedCell(
         cell,
         audit.workload,
@@ -95,7 +94,6 @@ def _plan_anew(
         now + timedelta(hours=audit.sla_hours),
         str(caching),
     )
-    submissions = tuple(writer.submissions(now))
     if not plans.record_plan(plan, submissions, writer.requests, _planned_event(plan, folder.name, submissions)):
         spool.discard(folder.name)
 
@@ -131,8 +129,7 @@ class _Writer:
     """The growing plan: one row for every file, requests packed into bodies."""
 
     audit: Audit
-    cell: Cell
-    folder: PlanFolder
+    batches: BatchWriter
     cut_costs: CutCosts
     nonce: str
     day: date
@@ -141,18 +138,11 @@ class _Writer:
     counts: Counter[str] = field(default_factory=Counter)
     requests: list[PlannedRequest] = field(default_factory=list)
     cache_ttl: str | None = None
-    bodies: list[BatchBody] = field(default_factory=list)
-    body_bytes: list[int] = field(default_factory=list)
-    most_usd: list[Decimal] = field(default_factory=list)
-    packer: Packer = field(init=False)
-    reserve: Reserve = field(init=False)
     version: str = field(init=False)
     context_tokens: int = field(init=False)
     room_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.packer = Packer(self.audit.limits)
-        self.reserve = Reserve(self.audit.prices, self.audit.model, self.day)
         self.version = self.audit.prompt.version  # hashed once, not for every file
         prompt_bytes = len(orjson.dumps([self.audit.prompt.system, self.audit.prompt.schema]))
         self.context_tokens = self.audit.prices.price(self.audit.model, self.day, 0).context_tokens
@@ -200,27 +190,6 @@ class _Writer:
                 row["line_keys"] = sorted({line_key(line) for line in judged.lines})
             self._add(judged, span, {**row, "root": root}, key)
 
-    def submissions(self, now: datetime) -> Iterator[Submission]:
-        closed = zip(self.bodies, self.body_bytes, self.most_usd, strict=True)
-        for number, (body, size, most_usd) in enumerate(closed):
-            yield Submission(
-                _submission_id(self.cell, number),
-                str(self.cell),
-                0,
-                State.INTENDED,
-                body.name,
-                size,
-                body.requests,
-                self.audit.model,
-                planned_at=now,
-                most_usd=str(most_usd),
-            )
-
-    def close(self) -> None:
-        if self.bodies:
-            self.body_bytes.append(self.bodies[-1].close())
-            self.most_usd.append(self.reserve.taken_usd())
-
     def _manifest_row(self, source: Source, span: Span, key: str, numbered: dict[int, int]) -> dict[str, object]:
         inside = {number: nth for number, nth in numbered.items() if span.first <= number <= span.last}
         return {
@@ -239,13 +208,7 @@ class _Writer:
     def _add(self, source: Source, span: Span, row: dict[str, object], key: str) -> None:
         shown = render_file(source.entry.path, source.language, source.entry.blob, source.lines, span.first, span.last)
         params = message_params(self.audit.model, self.audit.max_tokens, self.audit.prompt, shown, self.cache_ttl)
-        request = orjson.dumps({"custom_id": row["custom_id"], "params": params})
-        if self.packer.starts_new_batch(len(request)) or not self.bodies:
-            self.close()
-            self.bodies.append(self.folder.batch(len(self.bodies)))
-        self.bodies[-1].add(request, row)
-        self.reserve.add(len(request), self.audit.max_tokens, written_bytes(params))
-        submission = _submission_id(self.cell, len(self.bodies) - 1)
+        submission = self.batches.add(params, row)
         self.requests.append(
             PlannedRequest(str(row["custom_id"]), submission, None, str(row["root"]), key, source.entry.path, 1)
         )
@@ -270,10 +233,6 @@ def _unsplittable(source: Source, sizes: tuple[int, ...], limit: str) -> Skip:
     largest = max(sizes)
     tokens = f"line {sizes.index(largest) + 1} alone is about {estimated_tokens(largest):,} tokens and cannot be split"
     return Skip(source.entry, SkipReason.UNSPLITTABLE, f"{tokens}; {limit} with its answer")
-
-
-def _submission_id(cell: Cell, number: int) -> str:
-    return f"{cell}/r0-{number:03d}"
 
 
 def _planned_event(plan: PlannedCell, folder: str, submissions: tuple[Submission, ...]) -> NewEvent:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from review_pipeline.core.audit import (
     Cell,
     FailedRequest,
@@ -15,21 +13,17 @@ from review_pipeline.core.audit import (
     NewEvent,
     PlannedCell,
     PlannedRequest,
-    State,
     Submission,
 )
 from review_pipeline.core.failures import Change, Outcome
-from review_pipeline.core.planning import Limits, Packer, Span, custom_id, halves
-from review_pipeline.core.prompt import continued, narrowed, read_language, read_shown, repaired, written_bytes
+from review_pipeline.core.planning import Limits, Span, custom_id, halves
+from review_pipeline.core.prompt import continued, narrowed, read_language, read_shown, repaired
 from review_pipeline.core.remedy import GiveUp, SendAgain, remedy
-from review_pipeline.core.spending import Reserve
+from review_pipeline.workflows.batch_writer import BatchWriter
 
 if TYPE_CHECKING:
-    from datetime import date
-    from decimal import Decimal
-
     from review_pipeline.core.cost import PriceTable
-    from review_pipeline.ports import BatchBody, CutCosts, Ledger, PlanFolder, Spool
+    from review_pipeline.ports import CutCosts, Ledger, Spool
     from review_pipeline.workflows.submission import Clock
 
 Row = dict[str, Any]
@@ -65,25 +59,12 @@ def plan_resubmission(
     name = f"{str(cell).replace('|', '_')}.r{round_}.{nonce}"
     now = clock()
     with spool.new_plan(name) as folder:
-        writer = _Writer(plan, folder, round_, cut_costs, limits, nonce, prices, now.date())
+        batches = BatchWriter(cell, round_, plan.model, folder, limits, prices, now.date())
+        most_output_tokens = prices.price(plan.model, now.date(), 0).max_output_tokens
+        writer = _Writer(plan, batches, cut_costs, nonce, most_output_tokens)
         for request, row in _with_rows(failed, spool):
             writer.take(request, row)
-        writer.close()
-    submissions = tuple(
-        Submission(
-            _submission_id(plan.cell, round_, number),
-            str(cell),
-            round_,
-            State.INTENDED,
-            body.name,
-            size,
-            body.requests,
-            plan.model,
-            planned_at=now,
-            most_usd=str(most_usd),
-        )
-        for number, (body, size, most_usd) in enumerate(zip(writer.bodies, writer.sizes, writer.most_usd, strict=True))
-    )
+        submissions = batches.close(now)
     event = _event(plan, round_, nonce, submissions)
     if not ledger.record_resubmission(submissions, tuple(writer.requests), tuple(writer.given_up), event, now):
         spool.discard(folder.name)
@@ -106,24 +87,10 @@ def _with_rows(failed: tuple[FailedRequest, ...], spool: Spool) -> list[tuple[Fa
 
 class _Writer:
     def __init__(
-        self,
-        plan: PlannedCell,
-        folder: PlanFolder,
-        round_: int,
-        cut_costs: CutCosts,
-        limits: Limits,
-        nonce: str,
-        prices: PriceTable,
-        day: date,
+        self, plan: PlannedCell, batches: BatchWriter, cut_costs: CutCosts, nonce: str, most_output_tokens: int
     ) -> None:
-        self._plan, self._folder, self._round, self._nonce = plan, folder, round_, nonce
-        self._cut_costs = cut_costs
-        self._packer = Packer(limits)
-        self._most_output_tokens = prices.price(plan.model, day, 0).max_output_tokens
-        self._reserve = Reserve(prices, plan.model, day)
-        self.bodies: list[BatchBody] = []
-        self.sizes: list[int] = []
-        self.most_usd: list[Decimal] = []
+        self._plan, self._batches, self._cut_costs, self._nonce = plan, batches, cut_costs, nonce
+        self._most_output_tokens = most_output_tokens
         self.requests: list[PlannedRequest] = []
         self.given_up: list[GivenUp] = []
 
@@ -152,28 +119,18 @@ class _Writer:
         texts = tuple(line.text for line in read_shown(rendered))
         return halves(span, self._cut_costs(read_language(rendered), texts))
 
-    def close(self) -> None:
-        if self.bodies:
-            self.sizes.append(self.bodies[-1].close())
-            self.most_usd.append(self._reserve.taken_usd())
-
     def _add(self, failed: FailedRequest, row: Row, decided: SendAgain, piece: Span) -> None:
         new_id = custom_id(
             self._plan.workload, failed.content_key, piece, failed.attempt + 1, self._nonce, parent=failed.custom_id
         )
         params = _changed(row, decided, piece)
-        request = orjson.dumps({"custom_id": new_id, "params": params})
-        if self._packer.starts_new_batch(len(request)) or not self.bodies:
-            self.close()
-            self.bodies.append(self._folder.batch(len(self.bodies)))
-        self._reserve.add(len(request), decided.max_tokens, written_bytes(params))
         repeated = [
             pair
             for pair in zip(row["repeat_lines"], row["repeat_numbers"], strict=True)
             if piece.first <= pair[0] <= piece.last
         ]
-        self.bodies[-1].add(
-            request,
+        submission = self._batches.add(
+            params,
             {
                 "custom_id": new_id,
                 "parent": failed.custom_id,
@@ -188,7 +145,6 @@ class _Writer:
                 "repeat_numbers": [nth for _, nth in repeated],
             },
         )
-        submission = _submission_id(self._plan.cell, self._round, len(self.bodies) - 1)
         history = (*failed.history, failed.outcome)
         self.requests.append(
             PlannedRequest(
@@ -214,10 +170,6 @@ def _changed(row: Row, decided: SendAgain, piece: Span) -> dict[str, object]:
     if decided.change is Change.CONTINUED:
         params = continued(params, row.get("answer", []))
     return params
-
-
-def _submission_id(cell: Cell, round_: int, number: int) -> str:
-    return f"{cell}/r{round_}-{number:03d}"
 
 
 def _event(plan: PlannedCell, round_: int, nonce: str, submissions: tuple[Submission, ...]) -> NewEvent:

@@ -58,6 +58,7 @@ class MessagesApi:
         if isinstance(answer, ErrorBody):
             headers = {} if rule is None or rule.retry_after is None else {"retry-after": str(rule.retry_after)}
             raise ApiError(answer, headers)
+        self._service.store.remember_answer(self._service.clock.now(), answer["model"], answer["usage"])
         return answer
 
     def _request_rule(self, text: str) -> Rule | None:

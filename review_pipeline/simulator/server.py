@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +16,7 @@ import uvicorn
 from review_pipeline.simulator.app import make_app
 from review_pipeline.simulator.rules import Rule, rule_from_json
 from review_pipeline.simulator.service import Options, Service
-from review_pipeline.simulator.store import Call
+from review_pipeline.simulator.store import Billed, Call
 
 _GRACE_SECONDS = 1
 
@@ -96,6 +97,14 @@ class Simulator:
 
     def journal(self, operation: str | None = None) -> tuple[Call, ...]:
         return tuple(call for call in self._service.store.journal() if operation in (None, call.operation))
+
+    def billed(self) -> tuple[Billed, ...]:
+        """Every answer that was given so far, as the invoice would list it."""
+        return tuple(self._service.store.billed())
+
+    def take_for_each_batch(self, seconds: float) -> None:
+        """From now on; batches that were created before keep their pace."""
+        self._service.options = replace(self._service.options, batch_seconds=seconds)
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])

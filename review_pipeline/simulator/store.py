@@ -10,6 +10,8 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, created_at REAL NOT NULL,
@@ -22,6 +24,7 @@ CREATE TABLE IF NOT EXISTS rules (number INTEGER PRIMARY KEY, rule TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS journal (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, operation TEXT NOT NULL,
     method TEXT NOT NULL, path TEXT NOT NULL, status INTEGER, batch_id TEXT, custom_ids INTEGER, accepted INTEGER);
 CREATE INDEX IF NOT EXISTS journal_of_batch ON journal (batch_id, operation);
+CREATE TABLE IF NOT EXISTS answered (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, model TEXT NOT NULL, usage TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cached_prefixes (hash TEXT PRIMARY KEY, expires_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value REAL NOT NULL);
 """
@@ -55,6 +58,16 @@ class Call:
     batch_id: str | None = None
     custom_ids: int | None = None
     accepted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """One answer that somebody pays for. at: when its batch was created, or when it was asked. usage: as the API told it."""
+
+    at: float
+    is_batch: bool
+    model: str
+    usage: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +137,23 @@ class Store:
             _insert_call(connection, call)
         assert cursor.lastrowid is not None
         return Batch(cursor.lastrowid, batch.id, batch.created_at, batch.batch_seconds, batch.total, batch.version)
+
+    def remember_answer(self, at: float, model: str, usage: Mapping[str, Any]) -> None:
+        """An answer of the Messages API; those of batches are in their results."""
+        with self._transaction() as connection:
+            row = (at, model, orjson.dumps(usage).decode())
+            connection.execute("INSERT INTO answered (at, model, usage) VALUES (?, ?, ?)", row)
+
+    def billed(self) -> Iterator[Billed]:
+        with self._lock:
+            asked = self._connection.execute("SELECT at, model, usage FROM answered ORDER BY number").fetchall()
+        for at, model, usage in asked:
+            yield Billed(at, False, model, orjson.loads(usage))
+        for batch in self._batches("WHERE ended_at IS NOT NULL ORDER BY number"):
+            for line in self.results_path(batch.id).read_bytes().splitlines():
+                result = orjson.loads(line)["result"]
+                if result["type"] == "succeeded":
+                    yield Billed(batch.created_at, True, result["message"]["model"], result["message"]["usage"])
 
     def find(self, batch_id: str) -> Batch | None:
         rows = self._batches("WHERE id = ? AND NOT deleted", (batch_id,))

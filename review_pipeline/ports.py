@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from review_pipeline.core.workloads import BatchWorkload
 
 
+# Now, in UTC.
+Clock = Callable[[], datetime]
 # Language and lines of a file -> what it costs to begin a piece at each line, as in core/boundaries.py. Raises nothing.
 CutCosts = Callable[[str, Sequence[str]], tuple[int, ...]]
 

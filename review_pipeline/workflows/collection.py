@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from review_pipeline.ports import Batches, Collected, IdCheck, Ledger, ResultFiles, Results, Spool
-    from review_pipeline.workflows.submission import Clock
+    from review_pipeline.ports import Batches, Clock, Collected, IdCheck, Ledger, ResultFiles, Results, Spool
 
 MOST_DOWNLOADS = 3
 # A stream that was cut between two lines looks like lost lines, and what is believed lost is sent, and paid, again: only a few are, or after a day.

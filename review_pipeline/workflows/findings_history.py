@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from review_pipeline.core.audit import Event
-    from review_pipeline.ports import HistoryReader
-    from review_pipeline.workflows.submission import Clock
+    from review_pipeline.ports import Clock, HistoryReader
 
 
 class FindingsHistory(Protocol):

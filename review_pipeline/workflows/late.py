@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from review_pipeline.core.cost import PriceTable
-    from review_pipeline.ports import AnswerBook, Batches, Ledger, Messages, Spool
-    from review_pipeline.workflows.submission import Clock
+    from review_pipeline.ports import AnswerBook, Batches, Clock, Ledger, Messages, Spool
+
 
 _OPEN = (State.INTENDED, State.SENDING, State.IN_PROGRESS)
 

@@ -15,8 +15,8 @@ from review_pipeline.workflows.collection import poll
 from review_pipeline.workflows.late import cut_late_batches
 
 if TYPE_CHECKING:
-    from review_pipeline.ports import Ledger
-    from review_pipeline.workflows.submission import Clock, Sender
+    from review_pipeline.ports import Clock, Ledger
+    from review_pipeline.workflows.submission import Sender
 
 # A run that has just written down its plan is about to send it; only what stays behind is picked up here.
 LEFT_BEHIND = timedelta(seconds=15)

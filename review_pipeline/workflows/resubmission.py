@@ -23,8 +23,7 @@ from review_pipeline.workflows.batch_writer import BatchWriter
 
 if TYPE_CHECKING:
     from review_pipeline.core.cost import PriceTable
-    from review_pipeline.ports import CutCosts, Ledger, Spool
-    from review_pipeline.workflows.submission import Clock
+    from review_pipeline.ports import Clock, CutCosts, Ledger, Spool
 
 Row = dict[str, Any]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from review_pipeline.core.audit import Batch, Cell, State, Submission
@@ -12,12 +11,10 @@ from review_pipeline.core.spending import UNCAPPED, Caps
 from review_pipeline.ports import InDoubt, OutOfCredit, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from review_pipeline.ports import Batches, Ledger, Results, Spool
+    from review_pipeline.ports import Batches, Clock, Ledger, Results, Spool
     from review_pipeline.workflows.late import LatePath
 
 CLOCK_SKEW = timedelta(minutes=5)
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import md5
 from typing import NamedTuple
 from uuid import UUID
@@ -72,6 +73,7 @@ class Anchored:
     start_line: int | None
 
 
+@lru_cache(maxsize=16_384)  # a plan asks twice for each line: for its label, and for its repeats
 def normalised(code: str) -> str:
     return _BLANKS.sub(" ", code).strip(" ")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import date, datetime
 
 from sqlalchemy import text
@@ -17,6 +16,7 @@ from review_pipeline.adapters.ledger.rows import (
     insert,
     insert_requests,
     insert_submissions,
+    request_row,
 )
 from review_pipeline.core.audit import (
     Cell,
@@ -97,7 +97,12 @@ class PlanRows(Part):
                     db.execute(
                         text(_ASK),
                         [
-                            {**asdict(request), "workload": plan.workload, "repo": plan.repo, "cell": str(plan.cell)}
+                            {
+                                **request_row(request),
+                                "workload": plan.workload,
+                                "repo": plan.repo,
+                                "cell": str(plan.cell),
+                            }
                             for request in rows
                         ],
                     )

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from review_pipeline import cli_github, cli_review
+from review_pipeline import cli_github, cli_plan, cli_review, cli_status
 from review_pipeline.core.audit import Cell, State, Submission
 from review_pipeline.core.routing import Workload, route
 from review_pipeline.core.workloads import QUALITY, WORKLOADS
@@ -40,6 +40,8 @@ out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 
 app.command("review")(cli_review.review)
+app.command("plan")(cli_plan.plan)
+app.command("status")(cli_status.status)
 app.command("webhook")(cli_github.webhook)
 app.command("criteria")(cli_review.criteria)
 app.command("workflow")(cli_review.workflow)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from review_pipeline.core.caching import CacheUse
     from review_pipeline.core.claude_call import Call
     from review_pipeline.core.claude_end import Answer, Failed
+    from review_pipeline.core.forecast import Past
     from review_pipeline.core.identity import Prior
     from review_pipeline.core.pull_request import Difference
     from review_pipeline.core.review_record import Call as ReviewCall
@@ -387,6 +388,8 @@ class Submissions(Protocol):
     def record_end(self, submission: str, batch: Batch, now: datetime) -> None: ...
 
     def claimed_batches(self) -> frozenset[str]: ...
+
+    def durations(self) -> tuple[Past, ...]: ...
 
 
 class Outcomes(Protocol):

@@ -18,6 +18,11 @@ def submission_interval_hours(sla_hours: float) -> int | None:
     return next((hours for hours in INTERVAL_HOURS if round(worst_case_hours(hours) - sla_hours, 6) <= 0), None)
 
 
+def cron_line(interval_hours: int) -> str:
+    """Of submissions every so many hours, one of INTERVAL_HOURS."""
+    return {24: "0 0 * * *", 1: "0 * * * *"}.get(interval_hours, f"0 */{interval_hours} * * *")
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How long things take on the way to the synchronous API.
@@ -35,6 +40,10 @@ class Policy:
     def asking(self, requests: int) -> timedelta:
         """How long the synchronous API takes for so many, at the rate that we allow ourselves."""
         return timedelta(hours=requests / self.sync_requests_per_hour)
+
+    def before_deadline(self, requests: int) -> timedelta:
+        """How long before its deadline a batch of so many has to be cut at the latest."""
+        return self.settle + self.asking(requests) + self.notice + self.cancel
 
 
 class Step(StrEnum):

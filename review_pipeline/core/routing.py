@@ -36,6 +36,17 @@ def worst_case_hours(submit_every_hours: float) -> float:
     return submit_every_hours + BATCH_HOURS + POLL_HOURS + INGEST_HOURS + MARGIN_HOURS
 
 
+def worst_case_terms(submit_every_hours: float) -> tuple[str, ...]:
+    """What worst_case_hours adds up, one by one, for people."""
+    return (
+        f"{submit_every_hours:g} h to the next submission",
+        f"{BATCH_HOURS} h in the batch",
+        f"{POLL_HOURS * 60:.0f} min to notice",
+        f"{INGEST_HOURS * 60:.0f} min to ingest",
+        f"{MARGIN_HOURS:g} h margin",
+    )
+
+
 def route(workload: Workload) -> Route:
     if workload.needs_tools:
         return Route(Path.SYNC, "it needs tools, and a batch request cannot use ours")
@@ -46,8 +57,7 @@ def route(workload: Workload) -> Route:
         return Route(
             Path.SYNC,
             f"its SLA is {workload.sla_hours:g} h, but at worst a batch takes {worst:.4g} h: "
-            f"{workload.submit_every_hours:g} h to the next submission + {BATCH_HOURS} h in the batch + "
-            f"{POLL_HOURS * 60:.0f} min to notice + {INGEST_HOURS * 60:.0f} min to ingest + {MARGIN_HOURS:g} h margin",
+            + " + ".join(worst_case_terms(workload.submit_every_hours)),
         )
     return Route(
         Path.BATCH,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from review_pipeline.report.review import ReviewPage
     from review_pipeline.workflows.publishing import Published
     from review_pipeline.workflows.resubmission import Resubmitted
+    from review_pipeline.workflows.status import Flight
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
 
@@ -40,6 +41,40 @@ def of_submissions(plan: PlannedCell, submissions: Sequence[Submission]) -> Meta
         "body_megabytes": round(sum(submission.body_bytes for submission in submissions) / 1e6, 3),
         "batches": dg.MetadataValue.md(batchtable(submissions)),
     }
+
+
+def of_flights(flights: Sequence[Flight], held: Sequence[str]) -> Metadata:
+    """One cell's submissions that are not collected yet."""
+    rows = [
+        (
+            one.batch_id or ("one by one" if one.is_sync else "not created yet"),
+            "being canceled" if one.cancel_asked_at else one.state.value,
+            ", ".join(f"{count} {name}" for name, count in one.counts.items() if count) or one.requests,
+            str(flight.age).partition(".")[0],
+            str(flight.ends) if flight.ends else "",
+            f"{flight.deadline_at:%m-%d %H:%M}" if flight.deadline_at else "",
+            one.most_usd,
+            one.note or "",
+        )
+        for flight in flights
+        for one in [flight.submission]
+    ]
+    head = ("batch", "state", "requests", "age", "likely end (UTC)", "deadline (UTC)", "up to USD", "note")
+    sent = [flight.submission for flight in flights if flight.submission.state is not State.INTENDED]
+    told: Metadata = {
+        "in_flight": dg.MetadataValue.md(table(head, rows)),
+        "batches": len(flights),
+        "requests": sum(flight.submission.requests for flight in flights),
+        "oldest_hours": round(max(flight.age.total_seconds() for flight in flights) / 3600, 2),
+        "reserved_usd": float(sum(Decimal(one.most_usd) for one in sent)),
+    }
+    if ends := [flight.ends.late_at.timestamp() for flight in flights if flight.ends]:
+        told["ended_9_of_10_by"] = dg.MetadataValue.timestamp(max(ends))
+    if deadlines := [flight.deadline_at.timestamp() for flight in flights if flight.deadline_at]:
+        told["deadline"] = dg.MetadataValue.timestamp(min(deadlines))
+    if held:
+        told["held_back"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in held))
+    return told
 
 
 def of_results(

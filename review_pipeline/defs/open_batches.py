@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from review_pipeline.defs.asking import TAG, run_key
+from review_pipeline.defs.in_flight import observed
 from review_pipeline.defs.jobs import collect_batches, refresh_history, submit_audit, weekly_report
 from review_pipeline.defs.partitions import PARTITION_TAG, audits, key_of
 from review_pipeline.ports import Refused, Unavailable
@@ -23,7 +24,10 @@ FIRST_PAUSE_SECONDS = 15.0  # doubled after each failed run: the last pause is s
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def open_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Polls open batches, settles doubtful submissions, and requests runs for whatever is due. The ledger is the only truth."""
+    """Polls open batches, settles doubtful submissions, and requests runs for whatever is due. The ledger is the only truth.
+
+    What is in flight is observed at batch_results, when it has changed; the cursor holds what was last told there, and nothing else.
+    """
     started = time.monotonic()
     pipeline = Pipeline.from_environment()
     try:
@@ -41,11 +45,15 @@ def open_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     for told in work.held:
         context.log.warning(told)
     requests = list(_requests(context, work))
+    observations, cursor = observed(pipeline, context.cursor)
     if not requests:
-        return dg.SkipReason(work.sentence)
+        return dg.SensorResult(skip_reason=work.sentence, asset_events=observations, cursor=cursor)
     cells = sorted({cell.audit for cell in (*work.to_submit, *work.to_collect)})
     return dg.SensorResult(
-        run_requests=requests, dynamic_partitions_requests=[audits.build_add_request(cells)] if cells else []
+        run_requests=requests,
+        dynamic_partitions_requests=[audits.build_add_request(cells)] if cells else [],
+        asset_events=observations,
+        cursor=cursor,
     )
 
 

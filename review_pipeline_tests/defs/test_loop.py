@@ -143,8 +143,8 @@ def test_a_missing_key_fails_the_run_with_one_sentence(
 
 def test_a_quiet_tick_says_why_it_skips(home: Path, instance: dg.DagsterInstance) -> None:
     outcome = open_batches(dg.build_sensor_context(instance=instance))
-    assert isinstance(outcome, dg.SkipReason)
-    assert outcome.skip_message == "no open batches"
+    assert isinstance(outcome, dg.SensorResult)
+    assert outcome.skip_reason == dg.SkipReason("no open batches")
 
 
 def test_a_poll_without_an_answer_is_not_a_failed_batch(

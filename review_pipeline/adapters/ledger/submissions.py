@@ -19,6 +19,7 @@ from review_pipeline.core.audit import (
     State,
     Submission,
 )
+from review_pipeline.core.forecast import Past
 from review_pipeline.core.spending import UNCAPPED, Caps, Spending, month_of
 from review_pipeline.ports import OverBudget
 
@@ -131,6 +132,15 @@ class SubmissionRows(Part):
         with self._database.read() as db:
             return frozenset(db.execute(text("SELECT batch_id FROM submissions WHERE batch_id IS NOT NULL")).scalars())
 
+    def durations(self) -> tuple[Past, ...]:
+        """Of the newest batches that ended by themselves."""
+        with self._database.read() as db:
+            rows = db.execute(text(_ENDED), {"most": _DURATIONS}).all()
+        return tuple(
+            Past(row.model, row.requests, datetime.fromisoformat(row.ended_at) - datetime.fromisoformat(row.created_at))
+            for row in rows
+        )
+
     def _set(self, submission: str, state: State, assignments: str, **values: object) -> None:
         with self._database.write() as db:
             db.execute(
@@ -141,6 +151,9 @@ class SubmissionRows(Part):
 
 _WORKLOAD_AND_MOST = "SELECT workload, most_usd FROM submissions JOIN cells USING (cell) WHERE submission = :submission"
 _OF_MONTH = """SELECT workload, state, most_usd, cost_usd FROM submissions JOIN cells USING (cell) WHERE sent_at >= :first AND sent_at < :next"""
+_DURATIONS = 500
+_ENDED = """SELECT model, requests, created_at, ended_at FROM submissions WHERE route = 'batch' AND ended_at IS NOT NULL AND cancel_asked_at IS NULL
+    ORDER BY ended_at DESC LIMIT :most"""
 _YIELD = """UPDATE submissions SET state = 'sending', batch_id = NULL, counts = NULL, ended_at = NULL,
     not_batches = json_insert(not_batches, '$[#]', :batch), note = 'batch ' || :batch || ' has its receipt with another submission'
     WHERE batch_id = :batch AND state IN ('in_progress', 'ended') AND doubted_at IS NOT NULL

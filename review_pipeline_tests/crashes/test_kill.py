@@ -1,39 +1,60 @@
-"""Killed at every step boundary of plan, submit, collect, resubmit, apply and publish, an audit ends as if nothing had happened."""
+"""Killed before any step of plan, submit, poll, cut, ask, collect, resubmit, apply and publish, an audit ends as if nothing had happened."""
 
-import os
-import subprocess
+from __future__ import annotations
+
+import random
 from collections.abc import Iterator
-from datetime import date
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
-import yaml
 
 from review_pipeline.simulator import Simulator
-from review_pipeline_tests.crashes.killable import Trip, trips
+from review_pipeline_tests.crashes.killable import NAMES, Trip, trips
+from review_pipeline_tests.crashes.place import DAY, Place, made_repository
 
-DAY = date(2026, 11, 18)
 NEVER = 0
 FEWEST_POINTS = 25
-SOURCE = "def read{n}(path):\n    try:\n        return eval(path)\n    except:\n        pass\n"
+PARTS = 4  # of one kind's kills, so that several cores share them
 
 
-@pytest.fixture(scope="module")
-def api() -> Iterator[Simulator]:
-    with Simulator(batch_seconds=0) as running:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An audit with its faults. creations: what is paid for as batches. asked: what is paid for one by one."""
+
+    name: str
+    rules: tuple[dict[str, object], ...]
+    creations: tuple[int, ...]
+    asked: int = 0
+    batch_seconds: float = 0
+    hours_late: float = 0
+
+
+OVERLOADED = {"effect": "error", "error": "overloaded", "contains": "read1", "via": "batch", "times": 1}
+KINDS = (
+    Kind("resubmitted", (OVERLOADED,), (1, 1, 2)),
+    Kind(
+        "troubled",
+        (
+            {"on": "create", "effect": "accept_then_drop", "times": 1},
+            {"on": "create", "effect": "drop", "times": 1},
+            {"on": "create", "effect": "error", "error": "credit_balance", "times": 1},
+            {"on": "retrieve", "effect": "not_found", "times": 1},
+            {"on": "results", "effect": "cut_in_row", "times": 1},
+        ),
+        (1, 2),
+    ),
+    Kind("late", (), (1, 2), asked=3, batch_seconds=40 * 3_600, hours_late=10),
+)
+
+
+@contextmanager
+def served(kind: Kind) -> Iterator[Simulator]:
+    """Its clock stands where ours does when the plan is sent."""
+    with Simulator(batch_seconds=kind.batch_seconds) as running:
+        running.advance(kind.hours_late * 3_600)
         yield running
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("acme")
-    for number in range(3):
-        (path / f"m{number}.py").write_text(SOURCE.format(n=number))
-    git = ["git", "-C", str(path), "-c", "user.name=t", "-c", "user.email=t@example.com"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *arguments], check=True)
-    return path
 
 
 @pytest.fixture(scope="module", name="run_apart")
@@ -42,75 +63,64 @@ def runner() -> Iterator[Trip]:
         yield run
 
 
-class Place:
-    """A home of its own for each trip; the API's journal is read from where it stood when the trip began."""
-
-    def __init__(self, folder: Path, repository: Path, api: Simulator) -> None:
-        self.home = folder / "home"
-        config = folder / "review_pipeline.yaml"
-        # Two requests a batch: two batches in the first round, and one for what failed.
-        batches = {"reconcile_grace_seconds": 0.2, "max_requests": 2}
-        config.parent.mkdir(parents=True)
-        config.write_text(
-            yaml.safe_dump({"repositories": [{"name": "acme", "path": str(repository)}], "batches": batches})
-        )
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "REVIEW_PIPELINE_HOME": str(self.home),
-            "REVIEW_PIPELINE_CONFIG": str(config),
-            "ANTHROPIC_API_KEY": "made-up",
-            "ANTHROPIC_BASE_URL": api.base_url,
-        }
-        api.clear_scripts()
-        api.script({"effect": "error", "error": "overloaded", "contains": "read1", "via": "batch", "times": 1})
-        self._api = api
-        self._calls_before = len(api.journal("create"))
-
-    def creations(self) -> list[int]:
-        calls = self._api.journal("create")[self._calls_before :]
-        return sorted(call.custom_ids for call in calls if call.accepted)
-
-    def end_state(self) -> list[object]:
-        with duckdb.connect(str(self.home / "findings.duckdb"), read_only=True) as db:
-            return [
-                db.execute(
-                    "SELECT path, start_line, category, severity, anchor, status, fingerprint FROM findings ORDER BY ALL"
-                ).fetchall(),
-                db.execute("SELECT event, count(*) FROM finding_events GROUP BY event ORDER BY ALL").fetchall(),
-                db.execute("SELECT path, state FROM coverage ORDER BY ALL").fetchall(),
-                db.execute("SELECT round, requests FROM batches ORDER BY ALL").fetchall(),
-                db.execute("SELECT class, count(*) FROM outcomes GROUP BY class ORDER BY ALL").fetchall(),
-                db.execute("SELECT count(*), count(DISTINCT custom_id) FROM requests").fetchall(),
-                db.execute("SELECT sum(cost_usd) FROM outcomes").fetchall(),
-            ]
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_repository(tmp_path_factory.mktemp("acme"))
 
 
-def test_an_audit_killed_at_any_boundary_ends_as_if_it_had_not_been(
-    tmp_path: Path, repository: Path, api: Simulator, run_apart: Trip
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    made: Kind = request.param
+    return made
+
+
+@pytest.fixture
+def api(kind: Kind) -> Iterator[Simulator]:
+    with served(kind) as running:
+        yield running
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_an_audit_killed_before_any_step_ends_as_if_it_had_not_been(
+    tmp_path: Path, repository: Path, api: Simulator, run_apart: Trip, kind: Kind, part: int
 ) -> None:
-    calm = Place(tmp_path / "calm", repository, api)
-    boundaries = run_apart(calm.environment, DAY, NEVER)["passed"]
+    calm = Place(tmp_path / "calm", repository, api, kind.rules)
+    steps = run_apart(calm.environment, DAY, NEVER, kind.hours_late)["steps"]
     intended, undisturbed = calm.creations(), calm.end_state()
-    assert intended == [1, 1, 2]
-    assert boundaries >= 2 * FEWEST_POINTS
+    assert tuple(intended) == kind.creations
+    assert calm.asked() == kind.asked
     failures = []
-    for fatal in range(1, boundaries + 1):
-        place = Place(tmp_path / str(fatal), repository, api)
-        killed = run_apart(place.environment, DAY, fatal)["killed"]
-        run_apart(place.environment, DAY, NEVER)
-        if place.creations() != intended or place.end_state() != undisturbed:
-            failures.append((fatal, killed, place.creations()))
+    for fatal in range(1 + part, len(steps) + 1, PARTS):
+        place = Place(tmp_path / str(fatal), repository, api, kind.rules)
+        killed = run_apart(place.environment, DAY, fatal, kind.hours_late)["killed"]
+        run_apart(place.environment, DAY, NEVER, kind.hours_late)
+        again = place.asked() - kind.asked  # only a question whose answer died with the process, and that is said
+        if (
+            place.creations() != intended
+            or place.end_state() != undisturbed
+            or again > (steps[fatal - 1] == "AnswerBook.answered")
+        ):
+            failures.append((steps[fatal - 1], fatal, killed, place.creations(), again))
     assert failures == []
 
 
+def test_every_step_is_begun_in_one_of_these_audits(tmp_path: Path, repository: Path, run_apart: Trip) -> None:
+    begun = set()
+    for kind in KINDS:
+        with served(kind) as api:
+            place = Place(tmp_path / kind.name, repository, api, kind.rules)
+            begun |= set(run_apart(place.environment, DAY, NEVER, kind.hours_late)["steps"])
+    assert begun == set(NAMES) - {"Spool.discard"}  # only where two processes plan the same
+    assert len(begun) >= FEWEST_POINTS
+
+
 def test_an_audit_killed_again_and_again_ends_all_the_same(
-    tmp_path: Path, repository: Path, api: Simulator, run_apart: Trip
+    tmp_path: Path, repository: Path, api: Simulator, run_apart: Trip, kind: Kind
 ) -> None:
-    place = Place(tmp_path / "often", repository, api)
-    kills = 0
-    for fatal in (3, 9, 14, 7, 21, 12, 5, 30, 17, 8, 40, 11, 26, 4, 33, 19):
-        kills += run_apart(place.environment, DAY, fatal)["killed"]
-    run_apart(place.environment, DAY, NEVER)
-    assert kills >= 5
-    assert place.creations() == [1, 1, 2]
-    assert (place.end_state()[2]) == [("m0.py", "reviewed"), ("m1.py", "reviewed"), ("m2.py", "reviewed")]
+    place = Place(tmp_path / "often", repository, api, kind.rules)
+    order = random.Random(kind.name)
+    kills = sum(run_apart(place.environment, DAY, order.randint(1, 20), kind.hours_late)["killed"] for _ in range(12))
+    run_apart(place.environment, DAY, NEVER, kind.hours_late)
+    assert kills >= 4
+    assert tuple(place.creations()) == kind.creations
+    assert place.reviewed() == ["m0.py", "m1.py", "m2.py"]

@@ -11,21 +11,26 @@ CASES = 126
 
 
 def covered() -> dict[int, list[str]]:
-    found: dict[int, list[str]] = defaultdict(list)
+    return {int(number): tests for number, tests in marked("case").items()}
+
+
+def marked(marker: str) -> dict[str, list[str]]:
+    """The tests that carry pytest.mark.<marker>(value, ...), by value."""
+    found: dict[str, list[str]] = defaultdict(list)
     for file in sorted(Path(__file__).parent.rglob("test_*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
-                for number in _numbers(node):
-                    found[number].append(f"{file.relative_to(Path(__file__).parent)}::{node.name}")
+                for value in _values(node, marker):
+                    found[value].append(f"{file.relative_to(Path(__file__).parent)}::{node.name}")
     return found
 
 
-def _numbers(function: ast.FunctionDef) -> Iterator[int]:
+def _values(function: ast.FunctionDef, marker: str) -> Iterator[str]:
     for decorator in function.decorator_list:
-        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.case":
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == f"pytest.mark.{marker}":
             for argument in decorator.args:
                 assert isinstance(argument, ast.Constant)
-                yield int(argument.value)
+                yield str(argument.value)
 
 
 def main() -> None:

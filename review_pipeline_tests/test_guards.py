@@ -39,3 +39,10 @@ def test_every_case_is_covered() -> None:
     from review_pipeline_tests.cases import CASES, covered
 
     assert set(range(1, CASES + 1)) - covered().keys() == set()
+
+
+def test_every_trap_is_covered_and_named_as_listed() -> None:
+    from review_pipeline_tests.cases import marked
+    from review_pipeline_tests.traps import TRAPS
+
+    assert marked("trap").keys() == TRAPS.keys()

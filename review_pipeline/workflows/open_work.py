@@ -56,7 +56,8 @@ def look_around(
         in_progress = polled.in_progress + len(polled.troubled) + polled.not_reached
     unfinished = ledger.submissions(states=(State.INTENDED, State.SENDING, State.ENDED))
     ended = {Cell.parse(submission.cell) for submission in unfinished if submission.state is State.ENDED}
-    behind = [s for s in unfinished if s.state is State.INTENDED and clock() - s.planned_at > LEFT_BEHIND]
+    # Either way: what seems planned in the future was planned before the clock was put back.
+    behind = [s for s in unfinished if s.state is State.INTENDED and abs(clock() - s.planned_at) > LEFT_BEHIND]
     due, held = held_back(ledger, behind, caps, clock)
     if not ledger.pauses():
         due |= {Cell.parse(s.cell) for s in unfinished if s.is_sync and s.state is State.SENDING}

@@ -189,6 +189,7 @@ def test_an_answer_is_the_text_of_its_text_blocks(spool, content, outcome):
     assert len(rows(files.findings)) == (outcome == "ok")
 
 
+@pytest.mark.trap("line_separators")
 def test_line_separators_inside_an_answer_end_no_line(spool):
     """U+2028 and U+0085 are no line ends; httpx and str.splitlines think they are."""
     words = "one\u2028two\u0085three\x1efour"
@@ -360,6 +361,7 @@ def nano(usd: Decimal) -> Decimal:
 
 @SLOW
 @given(st.lists(USAGES, min_size=1, max_size=8), st.sampled_from(PRICES.models()))
+@pytest.mark.trap("costs_by_value", "price_bands")
 def test_costs_are_the_same_in_sql_to_the_nano_dollar_and_add_up(usages, model):
     asked = [Asked(str(number), LINES) for number in range(len(usages))]
     results = [succeeded(one, usage=reported(usage)) for one, usage in zip(asked, usages, strict=True)]
@@ -480,6 +482,7 @@ def test_a_download_that_differs_from_what_was_sent_says_how(spool, came, expect
 
 
 @pytest.mark.parametrize("kept", [1, 30, -2])
+@pytest.mark.trap("cut_in_row")
 def test_a_download_cut_within_a_line_is_unavailable_not_short(spool, kept):
     files = write_batch(spool, "p", [ASKED], [succeeded(ASKED)])
     whole = files.raw.read_bytes()
@@ -501,12 +504,14 @@ def test_an_error_page_in_the_place_of_results_is_unavailable(spool):
         BatchResults(PRICES).check(files.raw, files.manifest)
 
 
+@pytest.mark.trap("disk_full")
 def test_tables_that_cannot_be_written_are_one_sentence(spool):
     files = write_batch(spool, "p", [ASKED], [found(ASKED, 3)])
     with pytest.raises(Unavailable, match=r"msgbatch_1\.jsonl.*run the same command again"):
         read(replace(files, findings=files.findings.parent / "no such folder" / "f.parquet"))
 
 
+@pytest.mark.trap("appended_download")
 def test_reading_twice_gives_the_same_tables(spool):
     asked = [Asked(name, LINES) for name in "ab"]
     files = write_batch(spool, "p", asked, [found(asked[0], 1, 4), errored(asked[1], "api_error")])

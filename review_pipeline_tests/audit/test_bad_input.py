@@ -116,6 +116,7 @@ def test_a_pause_is_told_by_the_audit_and_the_doctor_until_it_is_lifted(world: W
     assert run("doctor").code == 0
 
 
+@pytest.mark.trap("cut_in_row")
 def test_a_torn_download_is_told_and_collected_later(world: World, run: Run) -> None:
     world.script({"on": "results", "effect": "cut_in_row", "times": 3})
     assert run("audit", "acme").code == 0
@@ -139,6 +140,7 @@ def test_a_locked_ledger_names_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("most_bytes", [1_000, 100_000, 300_000])
+@pytest.mark.trap("disk_full")
 def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(world: World, run: Run, most_bytes: int) -> None:
     world.commit({"large.py": PYTHON + "# a comment that fills a line\n" * 12_000})
     full = subprocess.run(

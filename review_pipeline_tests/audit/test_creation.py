@@ -61,6 +61,7 @@ def undisturbed(world: World) -> None:
 
 
 @pytest.mark.parametrize("effect", ["accept_then_drop", "error_500_after_accept", "overloaded_after_accept"])
+@pytest.mark.trap("retried_create", "accepted_without_receipt")
 def test_a_batch_that_was_accepted_without_a_receipt_is_found_and_not_created_again(world: World, effect: str) -> None:
     world.script({"on": "create", "effect": effect, "times": 1})
     world.submit()
@@ -70,6 +71,7 @@ def test_a_batch_that_was_accepted_without_a_receipt_is_found_and_not_created_ag
 
 
 @pytest.mark.parametrize("effect", ["overloaded", "drop"])
+@pytest.mark.trap("retried_create")
 def test_a_creation_that_may_have_been_accepted_waits_for_the_grace_and_is_then_sent_once(
     world: World, effect: str
 ) -> None:
@@ -90,6 +92,7 @@ def test_a_creation_that_may_have_been_accepted_waits_for_the_grace_and_is_then_
 
 
 @pytest.mark.parametrize("retry_after", [None, 1])
+@pytest.mark.trap("rate_limited_create")
 def test_a_rate_limited_creation_was_turned_away_at_the_door(world: World, retry_after: int | None) -> None:
     world.script({"on": "create", "effect": "rate_limit", "times": 1, "retry_after": retry_after})
     world.plan()
@@ -113,6 +116,7 @@ def test_a_refused_creation_says_why_and_goes_out_when_that_is_settled(world: Wo
 
 
 @pytest.mark.parametrize("error", ["credit_balance", "spend_limit", "spend_cap"])
+@pytest.mark.trap("billing_as_invalid")
 def test_a_creation_that_cannot_be_paid_pauses_all_until_somebody_resumes(world: World, error: str) -> None:
     world.script({"on": "create", "effect": "error", "error": error, "times": 1})
     world.plan()
@@ -205,6 +209,7 @@ def _settle(world: World) -> None:
 
 @pytest.mark.parametrize("is_accepted", [True, False])
 @pytest.mark.parametrize("has_ended", [True, False])
+@pytest.mark.trap("foreign_batch")
 def test_a_foreign_batch_made_in_the_same_moment_is_never_ours(lone: Lone, has_ended: bool, is_accepted: bool) -> None:
     world = lone(batch_seconds=0 if has_ended else 100)
     effect = "accept_then_drop" if is_accepted else "drop"
@@ -234,6 +239,7 @@ def test_a_foreign_batch_made_in_the_same_moment_is_never_ours(lone: Lone, has_e
     world.assert_all_counted()
 
 
+@pytest.mark.trap("equal_counts")
 def test_two_batches_of_ours_with_one_size_are_never_in_doubt_together(lone: Lone) -> None:
     world = lone(batch_seconds=0)
     world.configure(batches={"max_requests": 1, "poll_seconds": 5})
@@ -267,6 +273,7 @@ class LosesItsReceipt(AnthropicBatches):
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
+@pytest.mark.trap("equal_counts")
 def test_a_batch_that_another_submission_took_on_a_guess_is_not_created_again(lone: Lone, is_lost: bool) -> None:
     world = lone()
     world.configure(batches={"max_requests": 2, "poll_seconds": 5})
@@ -295,6 +302,7 @@ def test_a_batch_that_another_submission_took_on_a_guess_is_not_created_again(lo
 
 
 @pytest.mark.parametrize("skew_seconds", [-300, 300])
+@pytest.mark.trap("clock_skew")
 def test_clocks_may_disagree_by_five_minutes(lone: Lone, skew_seconds: int) -> None:
     world = lone(batch_seconds=0)
     world.api.advance(skew_seconds)
@@ -306,6 +314,7 @@ def test_clocks_may_disagree_by_five_minutes(lone: Lone, skew_seconds: int) -> N
 
 
 @pytest.mark.parametrize("skew_seconds", [-299, 299])
+@pytest.mark.trap("clock_skew")
 def test_clocks_may_disagree_even_where_the_batch_before_ours_was_deleted(lone: Lone, skew_seconds: int) -> None:
     world = lone(batch_seconds=0)
     world.api.advance(skew_seconds)
@@ -332,6 +341,7 @@ def crowd(state: Path, count: int) -> None:
         db.executemany(row, [(f"msgbatch_crowd_{n}", time.time(), time.time()) for n in range(count)])
 
 
+@pytest.mark.trap("first_page_only")
 def test_ours_is_found_behind_eleven_hundred_others(lone: Lone, tmp_path: Path) -> None:
     world = lone(batch_seconds=0)
     others_batch(world.api, requests=1)
@@ -352,6 +362,7 @@ def test_ours_is_found_behind_eleven_hundred_others(lone: Lone, tmp_path: Path) 
     assert world.accepted().count(FILES) == 1
 
 
+@pytest.mark.trap("404_after_create")
 def test_results_that_are_404_for_minutes_are_waited_for_and_never_sent_again(world: World) -> None:
     world.script(
         {"on": "retrieve", "effect": "not_found", "calls": 2}, {"on": "results", "effect": "not_found", "calls": 4}

@@ -25,6 +25,7 @@ def assert_nothing_was_collected(world: World) -> None:
 
 
 @pytest.mark.parametrize("effect", ["cut_at_row", "cut_in_row", "drop"])
+@pytest.mark.trap("cut_at_row", "cut_in_row")
 def test_a_download_that_breaks_twice_and_then_comes_is_complete(world: World, effect: str) -> None:
     world.script({"on": "results", "effect": effect, "times": 2})
     world.audit()
@@ -60,6 +61,7 @@ def test_a_download_that_never_comes_whole_is_said_so_and_nothing_is_collected(
     assert world.coverage() == {"reviewed": 27, "skipped": 1}
 
 
+@pytest.mark.trap("cut_at_row")
 def test_downloads_that_differ_are_cut_and_not_short(world: World) -> None:
     """Two were torn, the third ends cleanly between two lines: that proves nothing."""
     world.script(
@@ -190,6 +192,7 @@ def test_a_lost_spool_is_refused_and_nothing_is_sent(world: World) -> None:
     assert world.accepted() == [3]
 
 
+@pytest.mark.trap("line_separators")
 def test_u2028_in_answers_is_no_end_of_a_line(world: World) -> None:
     anchor = '{"findings": [{"anchor": "1#0000", "end_line": 1, "category": "bug", "severity": "info", "confidence": 0.9, "issue": "a\u2028b\u0085c", "suggestion": "d\u2029e", "evidence": "import os"}]}'
     world.script({"effect": "text", "text": anchor, "contains": "one.py"})

@@ -65,6 +65,7 @@ def _too_long(world: World, rule: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("error", ["too_long", "too_long_with_max_tokens"])
+@pytest.mark.trap("too_long_by_text")
 def test_what_is_too_long_is_halved_and_its_findings_merge_without_loss_or_double(world: World, error: str) -> None:
     _too_long(world, {"effect": "error", "error": error})
 
@@ -176,6 +177,7 @@ def test_a_canceled_request_is_left_to_the_next_audit(world: World) -> None:
 
 
 @pytest.mark.parametrize("error", ["credit_balance", "spend_cap"])
+@pytest.mark.trap("billing_as_invalid")
 def test_a_billing_problem_stops_all_submissions_until_somebody_resumes_them(world: World, error: str) -> None:
     world.script({"effect": "error", "error": error, **MAIN, "times": 1})
     world.submit()
@@ -200,6 +202,7 @@ def test_a_billing_problem_stops_all_submissions_until_somebody_resumes_them(wor
     assert world.coverage() == {"reviewed": 3, "skipped": 1}
 
 
+@pytest.mark.trap("missing_ids")
 def test_a_lost_line_is_looked_for_again_and_then_sent_again(world: World) -> None:
     world.script({"effect": "missing", **MAIN, "times": 1})
     world.audit()
@@ -209,6 +212,7 @@ def test_a_lost_line_is_looked_for_again_and_then_sent_again(world: World) -> No
 
 
 @pytest.mark.parametrize("effect", ["duplicate", "unknown_id"])
+@pytest.mark.trap("duplicate_ids", "unknown_ids")
 def test_lines_too_many_count_once(world: World, effect: str) -> None:
     world.script({"effect": effect, **MAIN, "times": 1})
     world.audit()
@@ -225,6 +229,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.trap("endless_resubmission")
 def test_what_always_fails_is_given_up_after_its_attempts_and_each_of_them_is_a_row(world: World) -> None:
     scripted(world, tuple(ENDLESS.values()))
     world.audit()

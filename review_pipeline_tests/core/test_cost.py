@@ -44,6 +44,7 @@ HAND_COMPUTED = [
 
 
 @pytest.mark.parametrize(("model", "day", "usage", "usd"), HAND_COMPUTED)
+@pytest.mark.trap("price_bands")
 def test_a_cost_is_what_one_computes_by_hand_and_a_batch_costs_half(model, day, usage, usd):
     price = TABLE.price(model, day, usage.prompt_tokens)
     assert sync_cost_usd(usage, price) == Decimal(usd)
@@ -55,6 +56,7 @@ USAGES = st.builds(Usage, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS)
 
 
 @given(st.lists(USAGES, max_size=20), st.sampled_from([SONNET, OPUS]))
+@pytest.mark.trap("costs_by_value")
 def test_the_sum_of_the_parts_is_the_total(usages, model):
     price = TABLE.price(model, TODAY, 0)
     together = Usage(*(sum(column) for column in zip(*map(as_row, usages), strict=True))) if usages else Usage(0, 0)

@@ -60,10 +60,12 @@ def test_a_batch_ends_only_because_the_next_request_does_not_fit(sizes, body_lim
         assert len(batch) == 5 or body_bytes([*batch, following[0]]) + slack > body_limit
 
 
+@pytest.mark.trap("oversize_request")
 def test_a_request_over_the_limit_stands_alone_and_stops_nothing():
     assert packed([10, 9_999, 10, 10], Limits(100, 1_000)) == [[10], [9_999], [10, 10]]
 
 
+@pytest.mark.trap("oversize_request")
 def test_a_request_over_the_limit_may_be_the_first_or_the_only_one():
     assert packed([9_999], Limits(100, 1_000)) == [[9_999]]
     assert packed([9_999, 9_999], Limits(100, 1_000)) == [[9_999], [9_999]]

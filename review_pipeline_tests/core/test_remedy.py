@@ -54,6 +54,7 @@ def test_some_classes_are_given_up_at_once_and_say_whether_for_good(outcome, is_
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if REMEDIES[outcome].attempts])
+@pytest.mark.trap("endless_resubmission")
 def test_a_class_is_sent_again_as_often_as_its_table_says_and_not_once_more(outcome):
     attempts = REMEDIES[outcome].attempts
     assert isinstance(decide(outcome, *[outcome] * (attempts - 1)), SendAgain)
@@ -97,6 +98,7 @@ def test_what_failed_by_bad_luck_is_asked_again_by_a_later_audit(outcome):
 
 
 @given(st.lists(st.sampled_from([*Outcome]), min_size=MOST_ATTEMPTS, max_size=MOST_ATTEMPTS), st.integers(1, 5_000))
+@pytest.mark.trap("endless_resubmission")
 def test_every_chain_of_outcomes_comes_to_an_end(outcomes, lines):
     history: tuple[Outcome, ...] = ()
     span, max_tokens = Span(1, lines), 8_000

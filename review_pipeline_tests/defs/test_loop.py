@@ -147,6 +147,7 @@ def test_a_quiet_tick_says_why_it_skips(home: Path, instance: dg.DagsterInstance
     assert outcome.skip_reason == dg.SkipReason("no open batches")
 
 
+@pytest.mark.trap("poll_error_is_no_failure", "404_after_create")
 def test_a_poll_without_an_answer_is_not_a_failed_batch(
     home: Path, instance: dg.DagsterInstance, api: Simulator
 ) -> None:

@@ -50,8 +50,8 @@ class SubmissionRows(Part):
             return taken.rowcount == 1
 
     def doubt(self, submission: str, now: datetime) -> None:
-        """Nobody sends it any more, and its batch has to be looked for; the first such moment counts."""
-        self._set(submission, State.SENDING, "doubted_at = coalesce(doubted_at, :now)", now=now.isoformat())
+        """Nobody sends it any more, and its batch has to be looked for; the first such moment counts, unless a clock that was put back has not come to it yet."""
+        self._set(submission, State.SENDING, "doubted_at = min(coalesce(doubted_at, :now), :now)", now=now.isoformat())
 
     def release(self, submission: str, note: str) -> None:
         """Certainly not accepted: it may be sent again."""

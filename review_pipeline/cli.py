@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +26,7 @@ from review_pipeline.core.workloads import QUALITY, WORKLOADS
 from review_pipeline.ports import InDoubt, Refused, Unavailable
 from review_pipeline.settings import Config, Settings
 from review_pipeline.wiring import Pipeline, nonce, utc_now
+from review_pipeline.workflows.submission import Verdict
 
 app = typer.Typer(
     name="review-pipeline",
@@ -238,7 +239,7 @@ def _pipeline_with_history() -> Pipeline:
     return Pipeline(Settings.read({**os.environ, "REVIEW_PIPELINE_HOME": str(demo), "REVIEW_PIPELINE_OFFLINE": "1"}))
 
 
-def _print_table(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
     table = Table(*columns)
     for row in rows:
         table.add_row(*(escape("" if value is None else str(value)) for value in row))
@@ -260,19 +261,35 @@ def route_(
 
 
 @app.command()
-def reconcile() -> None:
-    """Look for batches whose creation got no answer, and show what was decided about each."""
+def reconcile(as_json: AsJson = False) -> None:
+    """Look for batches whose creation got no answer, and show what was decided about each, and why.
+
+    A submission is sent again only when the API has not listed a batch like it for reconcile_grace_seconds; while one may exist, it waits.
+
+    Exit codes: 0 nothing is in doubt any more; 3 something still is: run it again later (the sensor does).
+    """
     pipeline = Pipeline.from_environment()
-    doubtful = pipeline.ledger.submissions(states=(State.SENDING,))
-    if not doubtful:
+    doubtful = [one for one in pipeline.ledger.submissions(states=(State.SENDING,)) if not one.is_sync]
+    settled = [pipeline.sender.reconcile(submission) for submission in doubtful]
+    if as_json:
+        out.print_json(json.dumps([one.as_row() for one in settled]))
+    elif not settled:
         out.print("Nothing is in doubt: every submission that was sent has its receipt.")
-    for submission in doubtful:
-        settled = pipeline.sender.reconcile(submission)
-        out.print(
-            f"{settled.id}: {settled.state.value} {settled.batch_id or ''} {settled.note or ''}".rstrip(),
-            highlight=False,
-            soft_wrap=True,
-        )
+    else:
+        looked = [
+            (
+                one.submission.id,
+                one.submission.requests,
+                one.verdict.value,
+                one.listed,
+                "\n".join(one.candidates),
+                one.why,
+            )
+            for one in settled
+        ]
+        _print_table(("submission", "requests", "verdict", "newer batches", "candidates", "why"), looked)
+    if any(one.verdict is Verdict.IN_DOUBT for one in settled):
+        raise typer.Exit(3)
 
 
 @app.command()

@@ -40,6 +40,8 @@ def open_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
         )
     except (Unavailable, Refused) as error:
         return dg.SkipReason(str(error))
+    for one in work.settled:
+        context.log.info(f"{one.submission.id}: {one.verdict.value}. {one.why}")
     for name, trouble in work.troubled:
         context.log.warning(f"{name}: {trouble}")
     for told in work.held:

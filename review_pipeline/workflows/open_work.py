@@ -16,7 +16,7 @@ from review_pipeline.workflows.late import cut_late_batches
 
 if TYPE_CHECKING:
     from review_pipeline.ports import Clock, Ledger
-    from review_pipeline.workflows.submission import Sender
+    from review_pipeline.workflows.submission import Sender, Settled
 
 # A run that has just written down its plan is about to send it; only what stays behind is picked up here.
 LEFT_BEHIND = timedelta(seconds=15)
@@ -26,7 +26,7 @@ LEFT_BEHIND = timedelta(seconds=15)
 class Work:
     """Cells and weeks that need a run. marks: how far each cell has come, so that each of its steps is a unit of its own.
 
-    held: why something that is due is not sent, in sentences.
+    held: why something that is due is not sent, in sentences. settled: what this look made of submissions in doubt.
     """
 
     to_submit: tuple[Cell, ...]
@@ -37,6 +37,7 @@ class Work:
     troubled: tuple[tuple[str, str], ...]
     sentence: str
     held: tuple[str, ...] = ()
+    settled: tuple[Settled, ...] = ()
 
 
 def look_around(
@@ -47,7 +48,7 @@ def look_around(
     has_time: Callable[[], bool] = lambda: True,
 ) -> Work:
     """sender is made only if there is something to ask the API. Raises Unavailable or Refused if the ledger cannot be read."""
-    troubled = _settle_doubts(ledger, sender, has_time)
+    settled, troubled = _settle_doubts(ledger, sender, has_time)
     in_progress = 0
     if ledger.submissions(states=(State.IN_PROGRESS,)):
         troubled += _cut_what_would_be_late(sender(), has_time)
@@ -76,6 +77,7 @@ def look_around(
             [f"{in_progress} batch(es) in progress, none ended" if in_progress else "no open batches", *held]
         ),
         held=held,
+        settled=settled,
     )
 
 
@@ -109,18 +111,18 @@ def _cut_what_would_be_late(sender: Sender, has_time: Callable[[], bool]) -> tup
 
 def _settle_doubts(
     ledger: Ledger, sender: Callable[[], Sender], has_time: Callable[[], bool]
-) -> tuple[tuple[str, str], ...]:
-    troubled = []
+) -> tuple[tuple[Settled, ...], tuple[tuple[str, str], ...]]:
+    settled, troubled = [], []
     for submission in ledger.submissions(states=(State.SENDING,)):
         if submission.is_sync:
             continue  # asked one by one: whoever goes on knows from its own file what was answered
         if not has_time():
             break
         try:
-            sender().reconcile(submission)
+            settled.append(sender().reconcile(submission))
         except (Unavailable, Refused) as error:
             troubled.append((submission.id, str(error)))
-    return tuple(troubled)
+    return tuple(settled), tuple(troubled)
 
 
 def _marks(ledger: Ledger, cells: tuple[Cell, ...]) -> dict[Cell, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from review_pipeline.core.audit import Batch, Cell, State, Submission
@@ -15,6 +16,46 @@ if TYPE_CHECKING:
     from review_pipeline.workflows.late import LatePath
 
 CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Verdict(StrEnum):
+    ADOPTED = "adopted"
+    NOT_ACCEPTED = "not accepted"
+    IN_DOUBT = "in doubt"
+    ELSEWHERE = "settled elsewhere"  # another process sends it, or has settled it
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a submission in doubt, and why. listed: batches newer than the fence. candidates: those that may be it."""
+
+    submission: Submission
+    verdict: Verdict
+    why: str
+    listed: int = 0
+    candidates: tuple[str, ...] = ()
+
+    def as_row(self) -> dict[str, object]:
+        one = self.submission
+        return {
+            "submission": one.id,
+            "requests": one.requests,
+            "verdict": self.verdict.value,
+            "why": self.why,
+            "batch_id": one.batch_id,
+            "state": one.state.value,
+            "listed": self.listed,
+            "candidates": list(self.candidates),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Batches newer than the fence: how many, those that may be ours, and those that another submission took on a guess."""
+
+    listed: int
+    free: list[Batch]
+    guessed: list[Batch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +100,47 @@ class Sender:
         if submission.state is State.SENDING or self.ledger.begin(submission.id, self.clock(), "", self.caps):
             self.late.ask(self._row(submission.id))
 
-    def reconcile(self, submission: Submission) -> Submission:
+    def reconcile(self, submission: Submission) -> Settled:
         """Looks for the batch of a submission in doubt: adopts it, releases the submission, or leaves it in doubt with a note."""
         with self.spool.sending(submission.folder) as nobody_sends:
-            if nobody_sends:
-                self.ledger.doubt(submission.id, self.clock())
-                doubtful = self._row(submission.id)
-                if doubtful.state is State.SENDING:  # another process may have settled it since it was read
-                    self._look_for(doubtful)
-        return self._row(submission.id)
+            if not nobody_sends:
+                return Settled(self._row(submission.id), Verdict.ELSEWHERE, "another process is sending it")
+            self.ledger.doubt(submission.id, self.clock())
+            doubtful = self._row(submission.id)
+            if doubtful.state is not State.SENDING:
+                return Settled(doubtful, Verdict.ELSEWHERE, "another process has settled it")
+            found = self._candidates(doubtful)
+            verdict, why = self._decided(doubtful, found)
+        candidates = tuple(batch.id for batch in (*found.free, *found.guessed))
+        return Settled(self._row(submission.id), verdict, why, found.listed, candidates)
 
     def _row(self, submission_id: str) -> Submission:
         return next(row for row in self.ledger.submissions() if row.id == submission_id)
 
-    def _look_for(self, submission: Submission) -> None:
+    def _decided(self, submission: Submission, found: _Found) -> tuple[Verdict, str]:
+        """Written down, and told."""
         assert submission.doubted_at is not None
-        candidates, guessed = self._candidates(submission)
-        ours, others = self._told_apart(submission, candidates)
-        undecided = [batch for batch in candidates if batch.id not in others]
+        ours, others = self._told_apart(submission, found.free)
+        undecided = [batch for batch in found.free if batch.id not in others]
         if ours or (len(undecided) == 1 and not undecided[0].has_ended):
             self.ledger.confirm(submission.id, ours or undecided[0])
-        elif undecided:
+            proof = "its results carry our ids" if ours else "no other batch since then holds as many requests"
+            return Verdict.ADOPTED, f"{(ours or undecided[0]).id}: {proof}"
+        if not (undecided or found.guessed) and self.clock() - submission.doubted_at >= self.grace:
+            why = f"the API listed no such batch for {self.grace.total_seconds():.0f} s: it was not accepted"
+            self.ledger.release(submission.id, why)
+            return Verdict.NOT_ACCEPTED, why
+        if undecided:
             names = ", ".join(batch.id for batch in undecided)
-            self.ledger.note(submission.id, f"in doubt between {names}: waiting until they end and can be read", others)
-        elif guessed:
-            names = ", ".join(batch.id for batch in guessed)
-            self.ledger.note(
-                submission.id,
-                f"in doubt: {names} may be it, taken by another submission that cannot be sure until it ends",
-                others,
-            )
-        elif self.clock() - submission.doubted_at >= self.grace:
-            self.ledger.release(
-                submission.id,
-                f"the API listed no such batch for {self.grace.total_seconds():.0f} s: it was not accepted",
-            )
+            why = f"in doubt between {names}: waiting until they end and can be read"
+        elif found.guessed:
+            names = ", ".join(batch.id for batch in found.guessed)
+            why = f"in doubt: {names} may be it, taken by another submission that cannot be sure until it ends"
         else:
             until = submission.doubted_at + self.grace
-            self.ledger.note(
-                submission.id,
-                f"in doubt: not listed by the API yet; counts as not accepted after {until:%H:%M:%S} UTC",
-                others,
-            )
+            why = f"in doubt: not listed by the API yet; counts as not accepted after {until:%H:%M:%S} UTC"
+        self.ledger.note(submission.id, why, others)
+        return Verdict.IN_DOUBT, why
 
     def _send(self, submission: Submission) -> None:
         with self.spool.sending(submission.folder) as nobody_sends:
@@ -129,7 +169,7 @@ class Sender:
         return None
 
     def _settle_doubt(self, submission_id: str, doubt: InDoubt) -> None:
-        if self.reconcile(self._row(submission_id)).state in (State.INTENDED, State.SENDING):
+        if self.reconcile(self._row(submission_id)).submission.state in (State.INTENDED, State.SENDING):
             raise Unavailable(
                 f"submission {submission_id} is in doubt: {doubt}. It is looked for at every sensor tick and not sent again before that is settled."
             ) from doubt
@@ -140,7 +180,7 @@ class Sender:
                 f"submissions ({scope}) are paused since {since}: {reason}. Settle that, then run: review-pipeline resume"
             )
 
-    def _candidates(self, submission: Submission) -> tuple[list[Batch], list[Batch]]:
+    def _candidates(self, submission: Submission) -> _Found:
         """Batches that hold as many requests and are newer than the fence, whatever either clock says: those that nobody claims, and those that another submission took on a guess.
 
         Where the fence itself was deleted meanwhile, the server's creation times decide, with room for skew.
@@ -162,7 +202,7 @@ class Sender:
             and (has_fence or batch.created_at >= earliest)
         ]
         free = [batch for batch in possible if batch.id not in claimed]
-        return free, [batch for batch in possible if batch.id in on_a_guess]
+        return _Found(len(newer), free, [batch for batch in possible if batch.id in on_a_guess])
 
     def _newer_than_fence(self, submission: Submission) -> tuple[list[Batch], bool]:
         newer: list[Batch] = []

@@ -100,8 +100,25 @@ def test_a_creation_in_doubt_says_so_and_reconcile_tells_what_became_of_it(world
     said = run("audit", "acme")
     assert (said.code, "in doubt" in said.err) == (3, True)
     said = run("reconcile")
-    assert (said.code, "sending" in said.out, "not listed by the API" in said.out) == (0, True, True)
+    assert (said.code, "in doubt" in said.out, "not listed by the API" in " ".join(said.out.split())) == (3, True, True)
     assert "reconcile" in run("doctor").out
+    (told,) = json.loads(run("reconcile", "--json").out)
+    assert (told["verdict"], told["requests"], told["candidates"], told["state"]) == ("in doubt", 3, [], "sending")
+
+
+def test_reconcile_tells_what_it_adopted_and_why(world: World, run: Run) -> None:
+    world.plan()
+    (submission,) = world.ledger.submissions()
+    world.ledger.begin(submission.id, world.now(), next((batch.id for batch in world.sdk.newest()), ""))
+    world.sdk.create(world.pipeline.spool.body(submission.folder))  # and killed before the receipt
+    said = run("reconcile", "--json")
+    assert said.code == 0
+    (told,) = json.loads(said.out)
+    assert (told["verdict"], told["candidates"]) == ("adopted", [told["batch_id"]])
+    assert told["why"].startswith(f"{told['batch_id']}: ")
+    assert json.loads(run("reconcile", "--json").out) == []
+    assert "Nothing is in doubt" in run("reconcile").out
+    assert world.accepted() == [3]
 
 
 def test_a_pause_is_told_by_the_audit_and_the_doctor_until_it_is_lifted(world: World, run: Run) -> None:

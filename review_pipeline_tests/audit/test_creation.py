@@ -266,7 +266,7 @@ class LosesItsReceipt(AnthropicBatches):
         batch = super().create(body)
         first = self._world.ledger.submissions()[0]
         self._world.collector.collect_cell(self._world.cell())  # disowns the foreign batch
-        assert self._world.sender.reconcile(first).batch_id == batch.id
+        assert self._world.sender.reconcile(first).submission.batch_id == batch.id
         if self._is_lost:
             raise InDoubt("the connection broke")
         return batch
@@ -390,4 +390,4 @@ def test_a_doubtful_submission_is_not_settled_by_stale_knowledge(world: World) -
     (fresh,) = world.ledger.submissions()
     fence = next(world.sdk.newest()).id
     assert world.ledger.begin(fresh.id, world.now(), fence)
-    assert world.sender.reconcile(stale).state is State.SENDING
+    assert world.sender.reconcile(stale).submission.state is State.SENDING

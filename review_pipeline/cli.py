@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -19,10 +20,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from review_pipeline import cli_github, cli_plan, cli_review, cli_status
+from review_pipeline import cli_backlog, cli_github, cli_plan, cli_review, cli_status
 from review_pipeline.core.audit import Cell, State, Submission
 from review_pipeline.core.routing import Workload, route
-from review_pipeline.core.workloads import QUALITY, WORKLOADS
+from review_pipeline.core.workloads import BACKLOG, QUALITY, WORKLOADS
 from review_pipeline.ports import InDoubt, Refused, Unavailable
 from review_pipeline.settings import Config, Settings
 from review_pipeline.wiring import Pipeline, nonce, utc_now
@@ -83,6 +84,8 @@ def audit(
     if workload not in WORKLOADS:
         raise typer.BadParameter(f"{workload!r} is not one of {', '.join(WORKLOADS)}", param_hint="--workload")
     asked = WORKLOADS[workload]
+    if asked is BACKLOG:
+        raise Refused(f"{workload} reads pull requests, not files. Run: review-pipeline backlog {name}")
     cell = pipeline.cell(entry, _day(day), asked)
     with out.status(f"planning {cell}") as status:
         entry = ForgeWiring(pipeline).fetched(entry)
@@ -104,6 +107,28 @@ def audit(
     if wait:
         _collect_until_done(pipeline, cell)
     _publish(pipeline)
+
+
+@app.command()
+def backlog(
+    name: RepoName,
+    day: Day = None,
+    wait: Annotated[bool, typer.Option(help="Poll until everything is collected and reviewed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Review one repository's open pull requests overnight: in batches, from their diffs alone. Run it twice and nothing is paid twice."""
+    pipeline = Pipeline.from_environment()
+    entry = pipeline.settings.repository(name)
+    pipeline.settings.key()
+    if pipeline.history.exists():
+        pipeline.history.claim(pipeline.ledger.identity(), pipeline.ledger.last_event())
+    cell = pipeline.cell(entry, _day(day), BACKLOG)
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        cli_backlog.submit(pipeline, entry, cell, out)
+        if wait:
+            _collect_until_done(pipeline, cell)
+        _publish(pipeline)
+    cli_backlog.show(pipeline, cell, out, as_json=as_json)
 
 
 @app.command()
@@ -167,6 +192,7 @@ def _collect_cell(pipeline: Pipeline, cell: Cell) -> None:
         cell, pipeline.ledger, pipeline.spool, cut_costs=pipeline.cut_costs, limits=pipeline.limits, prices=pipeline.prices, nonce=nonce(), clock=utc_now
     )  # fmt: skip
     pipeline.sender.send_due(cell)
+    cli_backlog.end(pipeline, cell, out)
 
 
 def _publish(pipeline: Pipeline) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from review_pipeline.core.workloads import QUALITY, SECURITY
+from review_pipeline.core.workloads import BACKLOG, QUALITY, SECURITY
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
+from review_pipeline.defs.backlog import overnight_reviews
 from review_pipeline.defs.findings_history import findings_history
 from review_pipeline.defs.github_pull_requests import github_pull_requests
 from review_pipeline.defs.jobs import (
@@ -31,6 +32,7 @@ defs = dg.Definitions(
         batch_submissions,
         batch_results,
         failure_resubmissions,
+        overnight_reviews,
         findings_history,
         weekly_quality_report,
         pull_request_reviews,
@@ -40,6 +42,7 @@ defs = dg.Definitions(
     schedules=[
         audit_schedule("nightly_audits", QUALITY, _declared(QUALITY).schedule),
         audit_schedule("weekly_security_audits", SECURITY, _declared(SECURITY).schedule),
+        audit_schedule("overnight_backlog", BACKLOG, _declared(BACKLOG).schedule),
         monday_report,
         hourly_feedback,
     ],

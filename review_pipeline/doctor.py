@@ -154,7 +154,7 @@ def _spending(pipeline: Pipeline) -> Examined:
 
 
 def _model(pipeline: Pipeline, workload: BatchWorkload) -> Examined:
-    name, model, today = f"model of {workload.name}", pipeline.declared(workload).model, utc_now().date()
+    name, model, today = f"model of {workload.name}", pipeline.model_of(workload), utc_now().date()
     price = pipeline.settings.config.price_table().price(model, today, 0)
     if price.retires_on and price.retires_on <= today:
         said = f"{model} was retired on {price.retires_on}: every request would fail"

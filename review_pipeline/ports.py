@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Submission,
     )
     from review_pipeline.core.authorship import Commit
+    from review_pipeline.core.backlog import AskedRequest, BacklogPull, PullState
     from review_pipeline.core.caching import CacheUse
     from review_pipeline.core.claude_call import Call
     from review_pipeline.core.claude_end import Answer, Failed
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from review_pipeline.core.identity import Prior
     from review_pipeline.core.pull_request import Difference
     from review_pipeline.core.review_record import Call as ReviewCall
-    from review_pipeline.core.review_record import CallEnd, FindingRow, ReviewEnd, ReviewRow
+    from review_pipeline.core.review_record import CallEnd, FindingRow, PlannedPass, ReviewEnd, ReviewRow
     from review_pipeline.core.selection import TreeEntry
     from review_pipeline.core.spending import Caps, Spending
     from review_pipeline.core.workloads import BatchWorkload
@@ -161,9 +162,11 @@ class ReviewPlans(Protocol):
 
     def review(self, key: str) -> ReviewRow | None: ...
 
-    def reopen_review(self, key: str) -> None: ...
+    def reopen_review(self, key: str, plan: Iterable[PlannedPass]) -> None: ...
 
-    def reviewed_patches(self, repo: str, number: str) -> frozenset[str]: ...
+    def replan_review(self, key: str, plan: Iterable[PlannedPass]) -> None: ...
+
+    def reviewed_patches(self, repo: str, number: str, but: str) -> frozenset[str]: ...
 
     def priors(self, repo: str, number: str) -> tuple[Prior, ...]: ...
 
@@ -261,8 +264,23 @@ class IdCheck:
         return not (self.missing or self.unknown or self.doubled)
 
 
+@dataclass(frozen=True, slots=True)
+class RequestUse:
+    """What one request took. cost_usd: at the price of its batch."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: Decimal
+
+
 class Results(Protocol):
     """Reads saved results in bulk."""
+
+    def used(self, outcomes: Path) -> dict[str, RequestUse]:
+        """By custom_id, from the table of outcomes that `read` has written."""
+        ...
 
     def check(self, raw: Path, manifest: Path) -> IdCheck:
         """Raises Unavailable if the file is cut within a line."""
@@ -355,6 +373,7 @@ class Plans(Protocol):
         submissions: tuple[Submission, ...],
         requests: Iterable[PlannedRequest],
         event: NewEvent,
+        pulls: Iterable[BacklogPull] = ...,
     ) -> bool: ...
 
 
@@ -427,8 +446,30 @@ class OpenWork(Protocol):
     def weeks_to_report(self) -> dict[date, int]: ...
 
 
+class Backlog(Protocol):
+    """Pull requests that wait for answers of batches."""
+
+    def backlog(self, cell: Cell) -> tuple[BacklogPull, ...]: ...
+
+    def waiting_reviews(self) -> dict[str, str]: ...
+
+    def settle_pull(self, cell: Cell, number: str, state: PullState, note: str) -> None: ...
+
+    def backlog_requests(self, cell: Cell) -> tuple[AskedRequest, ...]: ...
+
+    def record_calls(self, calls: Iterable[tuple[ReviewCall, CallEnd]]) -> None: ...
+
+    def recorded_calls(self, review: str) -> frozenset[str]: ...
+
+
 class Ledger(Plans, Submissions, Outcomes, Pauses, OpenWork, Protocol):
     """All of the audits' ledger."""
+
+
+class BacklogLedger(Backlog, Plans, Submissions, Reviews, Protocol):
+    """What the overnight backlog needs of both."""
+
+    def reviews(self, repo: str | None = None, number: str | None = None, limit: int = 50) -> tuple[ReviewRow, ...]: ...
 
 
 class HistoryReader(Protocol):

@@ -108,12 +108,11 @@ MonthlyCap = Annotated[
 ]
 
 
-class AuditEntry(_Strict):
-    """The nightly audit: every file of every repository, as far as it changed."""
+class BatchedEntry(_Strict):
+    """What all workloads have that are done in batches."""
 
     mode: Literal["batch"] = "batch"
     most_usd_per_month: MonthlyCap = None
-    model: str = "claude-haiku-5-5"
     max_tokens: Annotated[int, Field(ge=256, description="For one answer; doubled when an answer is cut off")] = 8_000
     schedule: Annotated[str, Field(pattern=_CRON, description="Cron line, in UTC")] = "0 1 * * *"
     sla_hours: Annotated[
@@ -124,6 +123,18 @@ class AuditEntry(_Strict):
     ] = None
     needs_tools: bool = False
     blocking: bool = False
+
+
+class BacklogEntry(BatchedEntry):
+    """The overnight backlog: open pull requests without a review, from the diff alone. Model and limits are those of pull_request_review."""
+
+    schedule: Annotated[str, Field(pattern=_CRON, description="Cron line, in UTC")] = "0 21 * * *"
+
+
+class AuditEntry(BatchedEntry):
+    """The nightly audit: every file of every repository, as far as it changed."""
+
+    model: str = "claude-haiku-5-5"
     max_file_bytes: Annotated[int, Field(ge=1_000)] = 400_000
     chunk_bytes: Annotated[
         int, Field(ge=2_000, description="Larger files are shown in overlapping pieces of about this size")
@@ -240,11 +251,16 @@ class BatchEntry(_Strict):
 class Workloads(_Strict):
     nightly_quality_audit: AuditEntry = AuditEntry()
     weekly_security_audit: SecurityAuditEntry = SecurityAuditEntry()
+    pull_request_backlog: BacklogEntry = BacklogEntry()
     pull_request_review: ReviewEntry = ReviewEntry()
 
     def audits(self) -> dict[str, AuditEntry]:
-        """Those that are done in batches, by name."""
+        """Those that read the files of a commit, by name."""
         return {name: entry for name, entry in self if isinstance(entry, AuditEntry)}
+
+    def batched(self) -> dict[str, BatchedEntry]:
+        """All that are done in batches, by name."""
+        return {name: entry for name, entry in self if isinstance(entry, BatchedEntry)}
 
 
 class Config(_Strict):
@@ -279,7 +295,7 @@ class Config(_Strict):
     @field_validator("workloads")  # not of the model: that would wait until all other faults are mended
     @classmethod
     def _workloads_belong_where_they_are(cls, workloads: Workloads, info: ValidationInfo) -> Workloads:
-        faults = [routing.refusal(declared(name, entry)) for name, entry in workloads.audits().items()]
+        faults = [routing.refusal(declared(name, entry)) for name, entry in workloads.batched().items()]
         own_prices: tuple[PriceEntry, ...] | None = info.data.get("prices")  # None: they have faults of their own
         models = () if own_prices is None else _price_table(own_prices).models()
         review = workloads.pull_request_review
@@ -308,7 +324,7 @@ def _price_table(own: tuple[PriceEntry, ...]) -> PriceTable:
     return PriceTable((*shipped_prices(), *(Price(**dict(entry)) for entry in own)))
 
 
-def declared(name: str, entry: AuditEntry) -> routing.Workload:
+def declared(name: str, entry: BatchedEntry) -> routing.Workload:
     every = entry.submit_every_hours or submission_interval_hours(entry.sla_hours) or INTERVAL_HOURS[-1]
     return routing.Workload(name, entry.needs_tools, entry.blocking, entry.sla_hours, every)
 

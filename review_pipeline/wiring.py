@@ -18,9 +18,16 @@ from review_pipeline.core.finding import Category
 from review_pipeline.core.planning import Limits
 from review_pipeline.core.prompt import Prompt, with_criteria
 from review_pipeline.core.spending import Caps
-from review_pipeline.core.workloads import QUALITY, BatchWorkload, audit_name, parsed_audit
+from review_pipeline.core.workloads import BACKLOG, QUALITY, BatchWorkload, audit_name, parsed_audit
 from review_pipeline.ports import Refused
-from review_pipeline.settings import AuditEntry, RepositoryEntry, Settings, declared, review_selection, selection_rules
+from review_pipeline.settings import (
+    BatchedEntry,
+    RepositoryEntry,
+    Settings,
+    declared,
+    review_selection,
+    selection_rules,
+)
 
 if TYPE_CHECKING:
     from review_pipeline.adapters.analyst import Analyst
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from review_pipeline.report.review import ReviewPage
     from review_pipeline.workflows.collection import Collector
     from review_pipeline.workflows.late import LatePath
+    from review_pipeline.workflows.pull_request import Planner
     from review_pipeline.workflows.review import Review
     from review_pipeline.workflows.submission import Sender
 
@@ -86,9 +94,22 @@ class Pipeline:
     def reports(self) -> Path:
         return self.home / "reports"
 
-    def declared(self, workload: BatchWorkload) -> AuditEntry:
+    def declared(self, workload: BatchWorkload) -> BatchedEntry:
         """How the configuration wants a workload done."""
-        return self.settings.config.workloads.audits()[workload.name]
+        return self.settings.config.workloads.batched()[workload.name]
+
+    def model_of(self, workload: BatchWorkload) -> str:
+        """The backlog asks what reviews ask, and so the model that they ask."""
+        workloads = self.settings.config.workloads
+        audits = workloads.audits()
+        return audits[workload.name].model if workload.name in audits else workloads.pull_request_review.model
+
+    def repositories(self, workload: BatchWorkload) -> tuple[RepositoryEntry, ...]:
+        """Those that the workload is about: the backlog needs pull requests."""
+        entries = self.settings.config.repositories
+        if workload.name != BACKLOG.name:
+            return entries
+        return tuple(entry for entry in entries if entry.github or entry.pull_requests)
 
     def has_ledger(self) -> bool:
         return (self.home / "ledger.sqlite").exists()
@@ -169,7 +190,7 @@ class Pipeline:
     def caps(self) -> Caps:
         """What the configuration allows batches to cost in a month."""
         config = self.settings.config
-        by_workload = {name: entry.most_usd_per_month for name, entry in config.workloads.audits().items()}
+        by_workload = {name: entry.most_usd_per_month for name, entry in config.workloads.batched().items()}
         return Caps(
             config.batches.most_usd_per_month, {name: usd for name, usd in by_workload.items() if usd is not None}
         )
@@ -204,15 +225,19 @@ class Pipeline:
 
     def review(self, entry: RepositoryEntry, base_ref: str, *, on_forge: bool = False) -> Review:
         """Reviews of one repository, by the criteria that its base holds. on_forge: its pull requests, from the copy that was fetched."""
-        from review_pipeline.workflows.pull_request import Planner
         from review_pipeline.workflows.review import Review
+
+        planner = self.planner(entry, base_ref, on_forge=on_forge)
+        return Review(
+            planner.changes, self.ledger, self.claude, planner, self.desks.open, self.calls_at_once, utc_now
+        )  # fmt: skip
+
+    def planner(self, entry: RepositoryEntry, base_ref: str, *, on_forge: bool = False) -> Planner:
+        from review_pipeline.workflows.pull_request import Planner
 
         path = self.settings.mirror_path(entry) if on_forge else self.settings.repository_path(entry)
         changes = self.changes(path)
-        rules = self.review_rules(entry, self.base_criteria(changes, base_ref))
-        return Review(
-            changes, self.ledger, self.claude, Planner(changes, self.ledger, rules, utc_now), self.desks.open, self.calls_at_once, utc_now
-        )  # fmt: skip
+        return Planner(changes, self.ledger, self.review_rules(entry, self.base_criteria(changes, base_ref)), utc_now)
 
     def page(self, row: ReviewRow) -> ReviewPage:
         from review_pipeline.report.review import ReviewPage
@@ -256,7 +281,7 @@ class Pipeline:
         return calls_at_once(os.cpu_count() or 1, _free_bytes(), limit)
 
     def audit(self, entry: RepositoryEntry, workload: BatchWorkload = QUALITY) -> Audit:
-        declaration = self.declared(workload)
+        declaration = self.settings.config.workloads.audits()[workload.name]
         instructions = (_PROMPTS / f"{workload.name}.md").read_text(encoding="utf-8")
         return Audit(
             workload=workload.name,

@@ -91,12 +91,16 @@ class ForgeWiring:
     def entries(self) -> tuple[RepositoryEntry, ...]:
         return tuple(entry for entry in self.pipeline.settings.config.repositories if entry.github)
 
+    @property
+    def policy(self) -> HeadPolicy:
+        rules = self.pipeline.settings.config.github
+        return HeadPolicy(rules.drafts, rules.forks, rules.skip_authors, rules.bases)
+
     def watch(self) -> PullWatch:
         from review_pipeline.workflows.pull_heads import PullWatch
 
         rules = self.pipeline.settings.config.github
-        policy = HeadPolicy(rules.drafts, rules.forks, rules.skip_authors, rules.bases)
-        return PullWatch(self._watching, self.pipeline.ledger, policy, utc_now, time.monotonic, rules.merge_queue)
+        return PullWatch(self._watching, self.pipeline.ledger, self.policy, utc_now, time.monotonic, rules.merge_queue)
 
     def mirror(self, entry: RepositoryEntry) -> GitMirror:
         from review_pipeline.adapters.mirror import GitMirror

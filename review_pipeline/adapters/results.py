@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from review_pipeline.core.backlog import fitting_answer
 from review_pipeline.core.caching import CacheUse
 from review_pipeline.core.failures import REMEDIES, Reply, classify
 from review_pipeline.core.finding import FAMILIES, Severity, ShownLine, normalised, verify_anchor
 from review_pipeline.core.prompt import read_shown
-from review_pipeline.core.workloads import QUALITY
-from review_pipeline.ports import Collected, IdCheck, RequestOutcome, ResultFiles, Unavailable
+from review_pipeline.core.workloads import BACKLOG, QUALITY
+from review_pipeline.ports import Collected, IdCheck, RequestOutcome, RequestUse, ResultFiles, Unavailable
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,25 +56,48 @@ class BatchResults:
             self._load_prices(db, model, day)
             db.execute("SET VARIABLE is_sync = $is_sync", {"is_sync": is_sync})
             self._run(db, "40_outcomes")
-            self._identify(db, files, repo)
+            self._identify(db, files, repo, workload)
             _write(db, "outcomes", files.outcomes)
             _write(db, "identified", files.findings)
             return _summary(db, files.findings)
 
     def _read_claims(self, db: duckdb.DuckDBPyConnection, files: ResultFiles, workload: BatchWorkload) -> None:
         """Tables `claims`, with a row at least for each answer, and `misfits`, the answers that break the schema's rules."""
+        if workload.name == BACKLOG.name:
+            self._run(db, "21_review_answers", raw=str(files.raw))
+            self._load_review_answers(db)
+            return
         self._run(db, "05_code")
         self._run(db, "20_claims", raw=str(files.raw), structure=workload.claim_structure)
         self._run(db, "25_weaknesses")
         self._load_families(db)
         self._run(db, "30_misfits", severities=[severity.value for severity in Severity])
 
-    def _identify(self, db: duckdb.DuckDBPyConnection, files: ResultFiles, repo: str) -> None:
+    def _load_review_answers(self, db: duckdb.DuckDBPyConnection) -> None:
+        """By the rules of the synchronous review, one by one: a night has thousands of them, not a hundred thousand."""
+        asked = db.execute("SELECT custom_id, answer FROM claims WHERE answer IS NOT NULL").fetchall()
+        read = [(custom_id, fitting_answer(answer)) for custom_id, answer in asked]
+        counts = [len(answer["findings"]) if answer is not None else None for _, answer in read]
+        self._run(db, "22_review_fits", ids=[custom_id for custom_id, _ in read], counts=counts)
+
+    def _identify(self, db: duckdb.DuckDBPyConnection, files: ResultFiles, repo: str, workload: BatchWorkload) -> None:
         """View `identified`: what the answers that count say, with its place and its identity."""
+        if workload.name == BACKLOG.name:  # the review that the answer belongs to tells its findings
+            self._run(db, "51_nothing_identified")
+            return
         self._run(db, "50_doubtful")
         self._take_second_looks(db, files.body)
         db.execute("SET VARIABLE repo = $repo", {"repo": repo})
         self._run(db, "60_identified")
+
+    def used(self, outcomes: Path) -> dict[str, RequestUse]:
+        with self._database(outcomes) as db:
+            rows = db.execute(
+                "SELECT custom_id, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens + cache_write_1h_tokens, cost_usd"
+                " FROM read_parquet($1)",
+                [str(outcomes)],
+            ).fetchall()
+        return {custom_id: RequestUse(*use) for custom_id, *use in rows}
 
     def check(self, raw: Path, manifest: Path) -> IdCheck:
         with self._database(raw) as db:

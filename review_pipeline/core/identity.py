@@ -42,6 +42,7 @@ class Prior:
     first_seen_at: datetime
     route: str = "human"
     anchor: str = "exact"
+    first_review: str = ""
 
     @property
     def family(self) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from review_pipeline.core.pull_request import FileResult, Target
+
+DIFF_ONLY = "overnight backlog: diff only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,17 @@ class ReviewRow:
     def is_finished(self) -> bool:
         return self.finished_at is not None
 
+    @property
+    def is_diff_only(self) -> bool:
+        """Passes that it would have needed were left out over night; whoever wants them goes on with it."""
+        return any(planned.reason == DIFF_ONLY for planned in self.plan)
+
+
+def call_key(system: str, prompt: str, schema: Mapping[str, object], model: str, tools: tuple[str, ...] = ()) -> str:
+    """What an answer depends on: the same question is paid for once, however it was asked."""
+    question = json.dumps([system, prompt, schema, model, tools], sort_keys=True)
+    return sha256(question.encode("utf-8", "replace")).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -55,7 +69,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """state: asked (nobody knows how it ended), answered or failed."""
+    """state: asked (nobody knows how it ended), answered or failed. batch_id: of the batch that brought it, and whose costs these are."""
 
     state: str
     answer: Mapping[str, Any] | None = None
@@ -73,6 +87,7 @@ class CallEnd:
     denials: tuple[str, ...] = ()
     asked_at: datetime | None = None
     ended_at: datetime | None = None
+    batch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

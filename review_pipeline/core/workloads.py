@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from review_pipeline.core.backlog import sent_schema
 from review_pipeline.core.prompt import FINDINGS_SCHEMA
 
 # A type that DuckDB reads for each JSON type of a claim.
@@ -46,7 +47,8 @@ def _security_schema() -> dict[str, Any]:
 
 QUALITY = BatchWorkload("nightly_quality_audit", "nightly", FINDINGS_SCHEMA)
 SECURITY = BatchWorkload("weekly_security_audit", "security", _security_schema())
-WORKLOADS = {workload.name: workload for workload in (QUALITY, SECURITY)}
+BACKLOG = BatchWorkload("pull_request_backlog", "backlog", sent_schema())  # answers as reviews read them
+WORKLOADS = {workload.name: workload for workload in (QUALITY, SECURITY, BACKLOG)}
 
 # An audit's name says what is asked of which repository; a number makes a further audit of the same day.
 _AUDIT = re.compile(rf"^(?P<prefix>{'|'.join(one.prefix for one in WORKLOADS.values())}|adhoc)\d*-(?P<repo>.+)$")

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from review_pipeline.core.audit import State
+from review_pipeline.core.audit import Cell, PlannedCell, State
+from review_pipeline.core.workloads import BACKLOG
 from review_pipeline.defs import metadata
 from review_pipeline.defs.failing import told_as_failure
 from review_pipeline.defs.partitions import audit_days, cell_of
 from review_pipeline.wiring import Pipeline, nonce, utc_now
+from review_pipeline.wiring_backlog import BacklogWiring
 from review_pipeline.wiring_forge import ForgeWiring
 from review_pipeline.workflows.audit import plan_audit
 from review_pipeline.workflows.resubmission import plan_resubmission
@@ -24,25 +26,30 @@ def batch_submissions(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     """
     pipeline, cell = Pipeline.from_environment(), cell_of(context)
     with told_as_failure():
-        workload, entry = pipeline.asked_by(cell)
-        pipeline.settings.key()  # said before work is put into a plan
-        entry = ForgeWiring(pipeline).fetched(entry)
-        audit = pipeline.audit(entry, workload)
-        plan = plan_audit(
-            audit,
-            cell,
-            pipeline.repository(entry),
-            pipeline.ledger,
-            pipeline.spool,
-            cut_costs=pipeline.cut_costs,
-            nonce=nonce(),
-            now=utc_now(),
-        )
+        plan = _planned(pipeline, cell)
         submissions = pipeline.ledger.submissions(cell=cell)
         if any(submission.state in (State.INTENDED, State.SENDING) for submission in submissions):
             submissions = pipeline.sender.send_due(cell)
     context.log.info(metadata.sentence_of_plan(plan))
     return dg.MaterializeResult(metadata=metadata.of_submissions(plan, submissions))
+
+
+def _planned(pipeline: Pipeline, cell: Cell) -> PlannedCell:
+    workload, entry = pipeline.asked_by(cell)
+    pipeline.settings.key()  # said before work is put into a plan
+    if workload is BACKLOG:
+        return BacklogWiring(pipeline, entry).plan(cell)
+    entry = ForgeWiring(pipeline).fetched(entry)
+    return plan_audit(
+        pipeline.audit(entry, workload),
+        cell,
+        pipeline.repository(entry),
+        pipeline.ledger,
+        pipeline.spool,
+        cut_costs=pipeline.cut_costs,
+        nonce=nonce(),
+        now=utc_now(),
+    )
 
 
 @dg.asset(

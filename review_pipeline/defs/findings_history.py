@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
+from review_pipeline.defs.backlog import overnight_reviews
 from review_pipeline.defs.failing import told_as_failure
 from review_pipeline.defs.metadata import table
 from review_pipeline.wiring import Pipeline, utc_now
@@ -15,7 +16,13 @@ WRITER_POOL = "findings_writer"
 
 @dg.asset(
     group_name="history",
-    deps=[batch_submissions, batch_results, failure_resubmissions, dg.AssetKey("pull_request_reviews")],
+    deps=[
+        batch_submissions,
+        batch_results,
+        failure_resubmissions,
+        overnight_reviews,
+        dg.AssetKey("pull_request_reviews"),
+    ],
     pool=WRITER_POOL,
     kinds={"duckdb"},
     check_specs=[

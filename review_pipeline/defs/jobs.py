@@ -7,6 +7,7 @@ import dagster as dg
 
 from review_pipeline.core.workloads import BatchWorkload
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
+from review_pipeline.defs.backlog import overnight_reviews
 from review_pipeline.defs.findings_history import findings_history
 from review_pipeline.defs.partitions import PARTITION_TAG, audit_days, audits, key_of, weeks
 from review_pipeline.defs.weekly_report import weekly_quality_report
@@ -20,7 +21,7 @@ submit_audit = dg.define_asset_job(
 )
 collect_batches = dg.define_asset_job(
     "collect_batches",
-    selection=[batch_results, failure_resubmissions, findings_history],
+    selection=[batch_results, failure_resubmissions, overnight_reviews, findings_history],
     partitions_def=audit_days,
     executor_def=_in_process,
 )
@@ -43,9 +44,9 @@ def audit_schedule(name: str, workload: BatchWorkload, cron: str) -> dg.Schedule
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         pipeline = Pipeline.from_environment()
         day = context.scheduled_execution_time.date()
-        cells = [pipeline.cell(entry, day, workload) for entry in pipeline.settings.config.repositories]
+        cells = [pipeline.cell(entry, day, workload) for entry in pipeline.repositories(workload)]
         if not cells:
-            yield dg.SkipReason(f"no repositories in {pipeline.settings.config_path}")
+            yield dg.SkipReason(f"no repositories for {workload.name} in {pipeline.settings.config_path}")
             return
         context.instance.add_dynamic_partitions(str(audits.name), [cell.audit for cell in cells])
         for cell in cells:

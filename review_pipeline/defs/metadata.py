@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import dagster as dg
 from review_pipeline.core.audit import PlannedCell, State, Submission
 
 if TYPE_CHECKING:
+    from review_pipeline.core.backlog import BacklogPull
     from review_pipeline.ports import Collected
     from review_pipeline.report.review import ReviewPage
     from review_pipeline.workflows.publishing import Published
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from review_pipeline.workflows.status import Flight
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
+
+REVIEWS = dg.AssetKey("pull_request_reviews")
 
 
 def sentence_of_plan(plan: PlannedCell) -> str:
@@ -146,6 +150,15 @@ def of_review(page: ReviewPage) -> Metadata:
         "output_tokens": sum(end.output_tokens for _, end in page.calls),
         "cost_usd": float(page.spent_usd),
         "missing": "; ".join(review.troubles) or "nothing",
+    }
+
+
+def of_backlog(pulls: Sequence[BacklogPull]) -> Metadata:
+    counts = Counter(pull.state.value for pull in pulls)
+    rows = [(pull.number, pull.head[:12], pull.state.value, len(pull.calls), pull.note) for pull in pulls]
+    return {
+        "pull_requests": dg.MetadataValue.md(table(("state", "pull requests"), sorted(counts.items()))),
+        "each": dg.MetadataValue.md(table(("pull request", "head", "state", "calls", "note"), rows)),
     }
 
 

@@ -17,7 +17,6 @@ from review_pipeline.workflows.review import Progress, Review
 from review_pipeline.workflows.review_end import Concluder, gather
 
 POOL = "claude"  # one slot is one pass: it makes as many calls side by side as cores and memory allow
-REVIEWS = dg.AssetKey("pull_request_reviews")
 
 
 class Change(dg.Config):
@@ -50,7 +49,7 @@ def plan_review(context: dg.OpExecutionContext, config: Change) -> Iterator[dg.O
         if planned is None:
             return
         if planned.row.is_finished and planned.row.state in ("incomplete", "failed"):
-            pipeline.ledger.reopen_review(planned.key)
+            pipeline.ledger.reopen_review(planned.key, planned.passes)
     for part in planned.row.plan:
         context.log.info(f"{part.name}: {part.calls} call(s); {part.reason}")
     yield dg.Output(planned.key)
@@ -128,7 +127,7 @@ def publish_review(context: dg.OpExecutionContext, key: str) -> str:
         assert row is not None
         page = pipeline.page(row)
         bring_up_to_date(pipeline.ledger, pipeline.history, utc_now)
-    context.log_event(dg.AssetMaterialization(REVIEWS, metadata=metadata.of_review(page)))
+    context.log_event(dg.AssetMaterialization(metadata.REVIEWS, metadata=metadata.of_review(page)))
     return key
 
 
@@ -181,7 +180,7 @@ def review_pull_request() -> None:
 
 
 pull_request_reviews = dg.AssetSpec(
-    REVIEWS,
+    metadata.REVIEWS,
     group_name="reviews",
     description="One materialization for each finished review of a head, with the review as developers read it.",
     kinds={"git", "anthropic"},

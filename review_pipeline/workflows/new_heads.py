@@ -30,6 +30,7 @@ class Head:
     base: str
     commit: str
     base_commit: str
+    is_reviewed: bool = False
 
     @property
     def change(self) -> str:
@@ -39,7 +40,14 @@ class Head:
 def heads_to_review(
     repo: str, base: str, patterns: tuple[str, ...], changes: Branches, ledger: PastReviews
 ) -> Iterator[Head]:
-    """A head that the base holds already is merged; one whose review is incomplete is asked for again."""
+    """One whose review is incomplete is asked for again."""
+    return (head for head in open_heads(repo, base, patterns, changes, ledger) if not head.is_reviewed)
+
+
+def open_heads(
+    repo: str, base: str, patterns: tuple[str, ...], changes: Branches, ledger: PastReviews
+) -> Iterator[Head]:
+    """A head that the base holds already is merged."""
     base_commit = changes.resolve(base).commit
     for branch, commit in sorted(changes.branches().items()):
         if branch == base or not any(fnmatchcase(branch, pattern) for pattern in patterns):
@@ -56,5 +64,4 @@ def heads_to_review(
             and row.state in ("reviewed", "nothing_to_review")
             for row in ledger.reviews(repo, branch)
         )
-        if not done:
-            yield Head(repo, branch, base, commit, merge_base)
+        yield Head(repo, branch, base, commit, merge_base, done)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -52,6 +51,7 @@ class Planned:
     own_findings: tuple[Finding, ...]
     prompts: Prompts
     paths: frozenset[str] = frozenset()
+    passes: tuple[PlannedPass, ...] = ()  # all that it needs; its row tells those that were made
 
     @property
     def key(self) -> str:
@@ -108,8 +108,9 @@ class Planner:
         contents = self.changes.contents(wanted_entries(differences, rules.selection))
         selected, over = _within_limits(select(differences, contents, rules.selection), rules)
         version = rules.version(prompts)
-        known = self.ledger.reviewed_patches(target.repo, target.number)
-        priors = self.ledger.priors(target.repo, target.number)
+        key = target.key(version)
+        known = self.ledger.reviewed_patches(target.repo, target.number, key)
+        priors = _of_others(self.ledger.priors(target.repo, target.number), key)
         returned = _returned(priors, selected)
         reused = tuple(
             source for source in selected.sources if patch_key(source, version) in known and source.path not in returned
@@ -117,16 +118,17 @@ class Planner:
         focus = tuple(source for source in selected.sources if source not in reused)
         portions, kept, left = _first_pass(focus, rules)
         across = across_portions(outlines(selected.sources, frozenset(source.path for source in kept)))
+        passes = _passes(selected, kept, reused, portions, across)
         row = ReviewRow(
-            key=target.key(version), target=target, config_version=version, model=model, authored_by_claude=written.evidence,
-            author_sessions=written.sessions, plan=_passes(selected, kept, reused, portions, across), planned_at=self.clock(),
+            key=key, target=target, config_version=version, model=model, authored_by_claude=written.evidence,
+            author_sessions=written.sessions, plan=passes, planned_at=self.clock(),
         )  # fmt: skip
         self.ledger.record_review_plan(row)
         return Planned(
             row=self.ledger.review(row.key) or row, rules=rules, selected=selected, focus=kept, reused=reused, units=portions,
             over_limit=(*over, *left), outlines=tuple(across), priors=priors, moves=self._moves(priors, target, selected),
             own_findings=_configuration_findings(target, (difference.path for difference in differences)), prompts=prompts,
-            paths=frozenset(difference.path for difference in differences),
+            paths=frozenset(difference.path for difference in differences), passes=passes,
         )  # fmt: skip
 
     def _moves(self, priors: tuple[Prior, ...], target: Target, selected: Selected) -> Moves:
@@ -146,6 +148,11 @@ class Planner:
             return since[head].line(path, line) if head in since else None
 
         return Moves(renames, line_at)
+
+
+def _of_others(priors: tuple[Prior, ...], key: str) -> tuple[Prior, ...]:
+    """A review that is gone on with is not asked about what it has told itself: its questions, and so its answers, stay as they were."""
+    return tuple(prior for prior in priors if prior.first_review != key or prior.status is not Status.OPEN)
 
 
 def _returned(priors: tuple[Prior, ...], selected: Selected) -> frozenset[str]:
@@ -218,14 +225,3 @@ def _configuration_findings(target: Target, paths: Iterable[str]) -> tuple[Findi
             )
         )  # fmt: skip
     return tuple(found)
-
-
-def call_key(system: str, prompt: str, schema: Mapping[str, object], model: str, tools: tuple[str, ...]) -> str:
-    return sha256(
-        json.dumps([system, prompt, schema, model, tools], sort_keys=True).encode("utf-8", "replace")
-    ).hexdigest()
-
-
-def named_priors(priors: Iterable[Prior]) -> dict[str, Prior]:
-    """Short names for one prompt, from the identity: the same in a repeated call."""
-    return {f"P{str(prior.id)[:8]}": prior for prior in priors}

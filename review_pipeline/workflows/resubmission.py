@@ -15,6 +15,7 @@ from review_pipeline.core.audit import (
     PlannedRequest,
     Submission,
 )
+from review_pipeline.core.backlog import cut_costs_of_rows, narrowed_unit
 from review_pipeline.core.failures import Change, Outcome
 from review_pipeline.core.planning import Limits, Span, custom_id, halves
 from review_pipeline.core.prompt import continued, narrowed, read_language, read_shown, repaired
@@ -96,7 +97,8 @@ class _Writer:
     def take(self, failed: FailedRequest, row: Row) -> None:
         span = Span(row["start_line"], row["end_line"])
         outcome = Outcome(failed.outcome)
-        in_two = partial(self._in_two, row["params"]["messages"][0]["content"])
+        content = row["params"]["messages"][0]["content"]
+        in_two = partial(_unit_in_two if "review" in row else self._in_two, content)
         decided = remedy(
             outcome,
             failed.history,
@@ -142,6 +144,7 @@ class _Writer:
                 "change": decided.change.value,
                 "repeat_lines": [line for line, _ in repeated],
                 "repeat_numbers": [nth for _, nth in repeated],
+                **{name: row[name] for name in ("review", "unit") if name in row},
             },
         )
         history = (*failed.history, failed.outcome)
@@ -159,11 +162,21 @@ class _Writer:
         )
 
 
+def _unit_in_two(content: str, span: Span) -> tuple[Span, ...]:
+    """Halves of what a call of a review showed: a span counts its rows."""
+    return halves(span, cut_costs_of_rows(content))
+
+
 def _changed(row: Row, decided: SendAgain, piece: Span) -> dict[str, object]:
     params: dict[str, Any] = {**row["params"], "max_tokens": decided.max_tokens}
     if decided.change is Change.CHUNKED:
-        question = params["messages"][0]
-        params["messages"] = [{**question, "content": narrowed(question["content"], piece.first, piece.last)}]
+        question, before = params["messages"][0], row["start_line"] - 1
+        content = (
+            narrowed_unit(question["content"], piece.first - before, piece.last - before)
+            if "review" in row
+            else narrowed(question["content"], piece.first, piece.last)
+        )
+        params["messages"] = [{**question, "content": content}]
     if decided.change is Change.REPAIRED:
         params = repaired(params, row.get("answer", []))
     if decided.change is Change.CONTINUED:

@@ -53,9 +53,9 @@ class Review:
         """Idempotent: a finished review is returned as it is, an unfinished or incomplete one is gone on with."""
         planned = self.planner.plan(target)
         if planned.row.is_finished:
-            if planned.row.state not in ("incomplete", "failed"):
+            if planned.row.state not in ("incomplete", "failed") and not planned.row.is_diff_only:
                 return planned.row
-            self.ledger.reopen_review(planned.key)
+            self.ledger.reopen_review(planned.key, planned.passes)
         with self.open_desk(planned.key) as desk:
             first = self.first_pass(planned, desk, progress)
             across = self.second_pass(planned, first, desk, progress)

@@ -96,8 +96,8 @@ class Concluder:
         now = self.clock()
         findings = self._findings(planned, gathered, summaries)
         told = _answers(first)
-        rows, counts = _rows(planned, gathered, findings, told, now)
         known = {row.finding: row for row in self.ledger.finding_rows(planned.target.repo, planned.target.number)}
+        rows, counts = _rows(planned, gathered, findings, told, known, now)
         rows = [(_kept(row, known.get(row.finding)), event) for row, event in rows]
         files = _files(planned, first, across)
         troubles = [
@@ -148,9 +148,13 @@ def _answers(first: PassResult) -> dict[str, Mapping[str, str]]:
 
 
 def _rows(
-    planned: Planned, gathered: Gathered, findings: tuple[Finding, ...], told: Mapping[str, Mapping[str, str]], now: datetime
+    planned: Planned, gathered: Gathered, findings: tuple[Finding, ...], told: Mapping[str, Mapping[str, str]],
+    standing_rows: Mapping[str, FindingRow], now: datetime,
 ) -> tuple[list[tuple[FindingRow, str]], Counter[str]]:  # fmt: skip
-    """Each finding as it stands now with the event that the history is told; and how many there are of each."""
+    """Each finding as it stands now with the event that the history is told; and how many there are of each.
+
+    standing_rows: by identity; what this very review has told before it was gone on with is new, and is not opened twice.
+    """
     counts: Counter[str] = Counter()
     known = {prior.id: prior for prior in planned.priors}
     rows: list[tuple[FindingRow, str]] = []
@@ -161,7 +165,8 @@ def _rows(
             "merged" if finding.duplicate_of else {"seen": "still_open", "reopened": "reopened", "opened": "new"}[event]
         )
         counts[kind] += 1
-        rows.append((_row(planned, finding, prior, now), event))
+        before = standing_rows.get(str(finding.id))
+        rows.append((_row(planned, finding, prior, now), "seen" if event == "opened" and before else event))
     counts["suppressed"] = len(gathered.matched.suppressed)
     in_change = planned.paths
     asked = {prior.id for priors in planned.asked_priors.values() for prior in priors}
@@ -193,6 +198,7 @@ def _kept(row: FindingRow, before: FindingRow | None) -> FindingRow:
     return replace(
         row,
         first_review=before.first_review,
+        first_seen_at=before.first_seen_at,
         triaged=before.triaged,
         route="developer" if was_told else row.route,
         reason=row.reason or before.reason,
@@ -324,7 +330,7 @@ def _call(call: CallRow, end: CallEnd) -> dict[str, object]:
     return {
         "session_id": call.session_id, "pass": call.pass_name, "unit": call.unit, "state": end.state, "mishap": end.mishap, "version": end.version,
         "model": end.model, "input_tokens": end.input_tokens, "output_tokens": end.output_tokens, "cache_read_tokens": end.cache_read_tokens,
-        "cache_write_tokens": end.cache_write_tokens, "cost_usd": str(end.cost_usd or 0), "turns": end.turns,
+        "cache_write_tokens": end.cache_write_tokens, "cost_usd": str(0 if end.batch_id else end.cost_usd or 0), "batch_id": end.batch_id or None, "turns": end.turns,
         "asked_at": end.asked_at.isoformat() if end.asked_at else None, "ended_at": end.ended_at.isoformat() if end.ended_at else None,
     }  # fmt: skip
 

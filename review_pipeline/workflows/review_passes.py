@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,7 +30,7 @@ from review_pipeline.core.review_prompt import (
     summary_prompt,
 )
 from review_pipeline.core.review_record import Call as CallRow
-from review_pipeline.core.review_record import CallEnd
+from review_pipeline.core.review_record import CallEnd, call_key
 from review_pipeline.ports import Changes, ReviewCalls, ReviewDesk, Reviewing
 from review_pipeline.workflows.pull_request import Planned
 
@@ -71,6 +69,47 @@ class PassResult:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitCall:
+    """One call of the first pass. priors: the earlier findings that it asks about."""
+
+    unit: Unit
+    priors: tuple[Listed, ...]
+    prompt: str
+    key: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(prior.id for prior in self.priors)
+
+
+def unit_calls(planned: Planned, unit: Unit) -> tuple[UnitCall, ...]:
+    """What is asked about one unit, in as many calls as its earlier findings need."""
+    priors = [prior for path in unit.paths for prior in planned.asked_priors.get(path, ())]
+    mine = [prior for prior in priors if _is_first(planned, unit, prior)]
+    portions = prior_portions([_listed_prior(prior, planned) for prior in mine]) or [()]
+    names = [unit.name, *(f"{unit.name}.{number}" for number in range(1, len(portions)))]
+    return tuple(
+        unit_call(planned, Unit(name, unit.parts), portion) for name, portion in zip(names, portions, strict=True)
+    )
+
+
+def unit_call(planned: Planned, unit: Unit, priors: tuple[Listed, ...]) -> UnitCall:
+    context = {prior.id: lines for prior in priors if (lines := _around(planned, prior))}
+    prompt = file_prompt(unit, priors, context)
+    return UnitCall(unit, priors, prompt, call_key(planned.prompts.file, prompt, FILE_SCHEMA, planned.row.model))
+
+
+def answered_unit(paths: tuple[str, ...], names: Iterable[str], answer: Mapping[str, Any]) -> PassResult:
+    """A good answer about these files, with what the reviewer says it could not review of them."""
+    unable = tuple(
+        Failure((row["path"],), f"the reviewer could not review it: {row['reason']}")
+        for row in answer.get("could_not_review", ())
+        if row["path"] in paths
+    )
+    return PassResult((Answered("file", paths, answer, {name: name for name in names}),), unable)
+
+
+@dataclass(frozen=True, slots=True)
 class Reviewer:
     """Runs single calls for a planned review. Safe to use from several threads and processes at once.
 
@@ -84,32 +123,17 @@ class Reviewer:
 
     def review_unit(self, planned: Planned, unit: Unit, desk: ReviewDesk) -> PassResult:
         """The first pass over one unit; what is too long is asked in halves."""
-        priors = [prior for path in unit.paths for prior in planned.asked_priors.get(path, ())]
-        mine = [prior for prior in priors if _is_first(planned, unit, prior)]
-        listed_priors = [_listed_prior(prior, planned) for prior in mine]
-        portions = prior_portions(listed_priors) or [()]
-        result = PassResult()
-        for number, portion in enumerate(portions):
-            name = unit.name if number == 0 else f"{unit.name}.{number}"
-            result += self._unit_call(planned, Unit(name, unit.parts), portion, desk)
-        return result
+        return sum((self._unit_call(planned, call, desk) for call in unit_calls(planned, unit)), PassResult())
 
-    def _unit_call(self, planned: Planned, unit: Unit, priors: tuple[Listed, ...], desk: ReviewDesk) -> PassResult:
-        context = {prior.id: lines for prior in priors if (lines := _around(planned, prior))}
-        prompt = file_prompt(unit, priors, context)
-        end = self._ask(planned, desk, "file", unit.name, planned.prompts.file, prompt, FILE_SCHEMA)
+    def _unit_call(self, planned: Planned, call: UnitCall, desk: ReviewDesk) -> PassResult:
+        unit = call.unit
+        end = self._ask(planned, desk, "file", unit.name, planned.prompts.file, call.prompt, FILE_SCHEMA)
         if end.state == "answered" and end.answer is not None:
-            names = {prior.id: prior.id for prior in priors}
-            unable = tuple(
-                Failure((row["path"],), f"the reviewer could not review it: {row['reason']}")
-                for row in end.answer.get("could_not_review", ())
-                if row["path"] in unit.paths
-            )
-            return PassResult((Answered("file", unit.paths, end.answer, names),), unable)
+            return answered_unit(unit.paths, call.names, end.answer)
         smaller = split_unit(unit) if end.mishap in _TOO_MUCH else ()
         result = PassResult()
         for number, half in enumerate(smaller):
-            result += self._unit_call(planned, half, priors if number == 0 else (), desk)
+            result += self._unit_call(planned, unit_call(planned, half, call.priors if number == 0 else ()), desk)
         return result if smaller else PassResult(failures=(Failure(unit.paths, _told(end)),))
 
     def review_across(
@@ -161,9 +185,7 @@ class Reviewer:
     ) -> CallEnd:  # fmt: skip
         """An answer that is there already, or a new one; the last failure if all attempts fail."""
         model = planned.row.model
-        key = sha256(
-            json.dumps([system, prompt, schema, model, tools], sort_keys=True).encode("utf-8", "replace")
-        ).hexdigest()
+        key = call_key(system, prompt, schema, model, tools)
         with desk.alone(f"call-{key[:16]}"):
             if known := self.ledger.answered_call(planned.key, key):
                 return known
@@ -209,7 +231,7 @@ def _end(told: Answer | Failed, fault: Callable[[Mapping[str, Any]], str | None]
     assert isinstance(told.structured, dict)
     denials = tuple(f"{denial.tool} {denial.path}".strip() for denial in told.denials)
     end = replace(end, model=told.model, denials=denials)
-    answer = _redacted(told.structured)
+    answer = redacted(told.structured)
     if said := unfit(answer, told.text):
         return replace(end, mishap="declined", said=redact(said))
     if said := fault(answer):
@@ -233,14 +255,14 @@ def _with_spent(end: CallEnd, spent: Spent | None) -> CallEnd:
     )
 
 
-def _redacted(value: Any) -> Any:
+def redacted(value: Any) -> Any:
     """Nothing else is stored; a quote without its secret is still found again."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list):
-        return [_redacted(part) for part in value]
+        return [redacted(part) for part in value]
     if isinstance(value, dict):
-        return {name: _redacted(part) for name, part in value.items()}
+        return {name: redacted(part) for name, part in value.items()}
     return value
 
 

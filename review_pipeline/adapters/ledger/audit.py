@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from review_pipeline.adapters.ledger.backlog import BacklogRows
 from review_pipeline.adapters.ledger.heads import HeadRows
 from review_pipeline.adapters.ledger.outbox import OutboxRows
 from review_pipeline.adapters.ledger.outcomes import OutcomeRows
@@ -11,5 +12,5 @@ from review_pipeline.adapters.ledger.reviews import ReviewRows
 from review_pipeline.adapters.ledger.submissions import SubmissionRows
 
 
-class AuditLedger(PlanRows, SubmissionRows, OutcomeRows, OutboxRows, ReviewRows, PostRows, HeadRows):
-    """Implements the ports Ledger, Reviews, Posts and HeadQueue."""
+class AuditLedger(PlanRows, SubmissionRows, OutcomeRows, OutboxRows, ReviewRows, PostRows, HeadRows, BacklogRows):
+    """Implements the ports Ledger, Reviews, Posts, HeadQueue and Backlog."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from review_pipeline.adapters.ledger.backlog import TO_CONCLUDE
 from review_pipeline.adapters.ledger.rows import (
     Part,
     add_event,
@@ -127,9 +128,9 @@ class OutcomeRows(Part):
         return True
 
     def unsettled_cells(self) -> tuple[Cell, ...]:
-        """Cells with failures that are neither replaced nor given up: a run stopped between collecting and resubmitting."""
-        query = """SELECT DISTINCT cell FROM submissions WHERE submission IN (
-            SELECT submission FROM requests WHERE outcome <> 'ok' AND follow_up IS NULL)"""
+        """Cells with failures that are neither replaced nor given up, or reviews without an end: a run stopped after collecting."""
+        query = f"""SELECT DISTINCT cell FROM submissions WHERE submission IN (
+            SELECT submission FROM requests WHERE outcome <> 'ok' AND follow_up IS NULL) UNION {TO_CONCLUDE}"""
         with self._database.read() as db:
             return tuple(Cell.parse(row) for row in db.execute(text(query)).scalars())
 

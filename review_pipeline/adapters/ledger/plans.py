@@ -9,6 +9,7 @@ from datetime import date, datetime
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from review_pipeline.adapters.ledger.backlog import insert_pulls
 from review_pipeline.adapters.ledger.rows import (
     Part,
     add_event,
@@ -26,6 +27,7 @@ from review_pipeline.core.audit import (
     PlannedRequest,
     Submission,
 )
+from review_pipeline.core.backlog import BacklogPull
 
 
 class PlanRows(Part):
@@ -75,6 +77,7 @@ class PlanRows(Part):
         submissions: tuple[Submission, ...],
         requests: Iterable[PlannedRequest],
         event: NewEvent,
+        pulls: Iterable[BacklogPull] = (),
     ) -> bool:
         """The whole plan or nothing; False when another process has planned this cell first, or has asked for some of it in another."""
         row = {
@@ -106,6 +109,7 @@ class PlanRows(Part):
                             for request in rows
                         ],
                     )
+                insert_pulls(db, plan.cell, pulls)
                 db.execute(text("DELETE FROM asks WHERE cell = :cell"), {"cell": str(plan.cell)})
                 add_event(db, event, plan.planned_at)
         except IntegrityError:

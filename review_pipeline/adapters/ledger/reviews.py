@@ -30,7 +30,7 @@ class ReviewRows(Part):
             "base": target.base, "head": target.head, "merge_base": target.merge_base, "config_version": review.config_version,
             "title": target.title, "author": target.author, "model": review.model, "authored_by_claude": review.authored_by_claude,
             "author_sessions": json.dumps(review.author_sessions), "state": "planned",
-            "plan": json.dumps([[p.name, p.calls, p.reason] for p in review.plan]), "planned_at": review.planned_at.isoformat(),
+            "plan": _plan_text(review.plan), "planned_at": review.planned_at.isoformat(),
         }  # fmt: skip
         with self._database.write() as db:
             if db.execute(text("SELECT 1 FROM reviews WHERE review = :review"), {"review": review.key}).first():
@@ -70,13 +70,7 @@ class ReviewRows(Part):
 
     def end_call(self, session_id: str, end: CallEnd, now: datetime) -> None:
         """Once: what was written first stays."""
-        row = {
-            "session_id": session_id, "state": end.state, "answer": json.dumps(end.answer) if end.answer is not None else None,
-            "text": end.text, "mishap": end.mishap, "said": end.said, "version": end.version, "model": end.model,
-            "input_tokens": end.input_tokens, "output_tokens": end.output_tokens, "cache_read_tokens": end.cache_read_tokens,
-            "cache_write_tokens": end.cache_write_tokens, "cost_usd": str(end.cost_usd) if end.cost_usd is not None else None,
-            "turns": end.turns, "denials": json.dumps(end.denials), "ended_at": now.isoformat(),
-        }  # fmt: skip
+        row = ended_row(session_id, end, now)
         names = ", ".join(f"{name} = :{name}" for name in row if name != "session_id")
         with self._database.write() as db:
             db.execute(text(f"UPDATE review_calls SET {names} WHERE session_id = :session_id AND state = 'asked'"), row)
@@ -120,10 +114,11 @@ class ReviewRows(Part):
             rows = db.execute(text("SELECT DISTINCT author_sessions FROM reviews WHERE author_sessions <> '[]'"))
             return frozenset(session for row in rows.scalars() for session in json.loads(row))
 
-    def reviewed_patches(self, repo: str, number: str) -> frozenset[str]:
-        query = "SELECT patch_key FROM review_answers WHERE repo = :repo AND number = :number"
+    def reviewed_patches(self, repo: str, number: str, but: str) -> frozenset[str]:
+        """By other reviews of this change than `but`."""
+        query = "SELECT patch_key FROM review_answers WHERE repo = :repo AND number = :number AND review <> :but"
         with self._database.read() as db:
-            return frozenset(db.execute(text(query), {"repo": repo, "number": number}).scalars())
+            return frozenset(db.execute(text(query), {"repo": repo, "number": number, "but": but}).scalars())
 
     def priors(self, repo: str, number: str) -> tuple[Prior, ...]:
         """Every finding that earlier reviews of this change told, whatever became of it."""
@@ -174,18 +169,40 @@ class ReviewRows(Part):
             add_event(db, event, now)
         return True
 
-    def reopen_review(self, key: str) -> None:
-        """An incomplete review may be gone on with: calls that were answered are kept."""
+    def reopen_review(self, key: str, plan: Iterable[PlannedPass]) -> None:
+        """What is incomplete, or left out some of these passes, may be gone on with: calls that were answered are kept."""
         with self._database.write() as db:
             db.execute(
-                text("UPDATE reviews SET finished_at = NULL, state = 'planned' WHERE review = :key AND state IN ('incomplete', 'failed')"),
-                {"key": key},
+                text("UPDATE reviews SET finished_at = NULL, state = 'planned', plan = :plan"
+                     " WHERE review = :key AND finished_at IS NOT NULL AND (state IN ('incomplete', 'failed') OR plan <> :plan)"),
+                {"key": key, "plan": _plan_text(plan)},
             )  # fmt: skip
+
+    def replan_review(self, key: str, plan: Iterable[PlannedPass]) -> None:
+        """Which passes it is going to end with."""
+        with self._database.write() as db:
+            query = "UPDATE reviews SET plan = :plan WHERE review = :key AND finished_at IS NULL"
+            db.execute(text(query), {"key": key, "plan": _plan_text(plan)})
 
     def triage(self, finding: FindingRow, event: NewEvent, now: datetime) -> None:
         with self._database.write() as db:
             _put(db, finding)
             add_event(db, event, now)
+
+
+def _plan_text(plan: Iterable[PlannedPass]) -> str:
+    return json.dumps([[one.name, one.calls, one.reason] for one in plan])
+
+
+def ended_row(session_id: str, end: CallEnd, now: datetime) -> dict[str, object]:
+    """What `review_calls` holds of how a call ended."""
+    return {
+        "session_id": session_id, "state": end.state, "answer": json.dumps(end.answer) if end.answer is not None else None,
+        "text": end.text, "mishap": end.mishap, "said": end.said, "version": end.version, "model": end.model,
+        "input_tokens": end.input_tokens, "output_tokens": end.output_tokens, "cache_read_tokens": end.cache_read_tokens,
+        "cache_write_tokens": end.cache_write_tokens, "cost_usd": str(end.cost_usd) if end.cost_usd is not None else None,
+        "turns": end.turns, "denials": json.dumps(end.denials), "ended_at": now.isoformat(),
+    }  # fmt: skip
 
 
 def _put(db: Connection, finding: FindingRow) -> None:
@@ -214,7 +231,7 @@ def _call_end(row: RowMapping) -> CallEnd:
         row["state"], answer, row["text"] or "", row["mishap"], row["said"], row["version"], row["model"], row["input_tokens"] or 0,
         row["output_tokens"] or 0, row["cache_read_tokens"] or 0, row["cache_write_tokens"] or 0,
         Decimal(row["cost_usd"]) if row["cost_usd"] else None, row["turns"] or 0, tuple(json.loads(row["denials"] or "[]")),
-        datetime.fromisoformat(row["asked_at"]), datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else None,
+        datetime.fromisoformat(row["asked_at"]), datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else None, row["batch_id"],
     )  # fmt: skip
 
 
@@ -222,7 +239,7 @@ def _prior(row: RowMapping) -> Prior:
     return Prior(
         UUID(row["finding"]), row["path"], row["side"], row["start_line"], row["code"], row["occurrence"], Category(row["category"]),
         row["severity"], row["confidence"], row["issue"], row["suggestion"], row["evidence"], Status(row["status"]), row["status_reason"],
-        row["head"], datetime.fromisoformat(row["first_seen_at"]), row["route"], row["anchor"],
+        row["head"], datetime.fromisoformat(row["first_seen_at"]), row["route"], row["anchor"], row["first_review"],
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ SELECT $review, unnest(from_json($changed_files, '[{"path":"VARCHAR","state":"VA
 
 INSERT INTO review_calls
 SELECT session_id, $review, pass, unit, state, mishap, version, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-    cost_usd::DECIMAL(18, 9), turns, asked_at::TIMESTAMPTZ AT TIME ZONE 'UTC', ended_at::TIMESTAMPTZ AT TIME ZONE 'UTC'
-FROM (SELECT unnest(from_json($calls, '[{"session_id":"VARCHAR","pass":"VARCHAR","unit":"VARCHAR","state":"VARCHAR","mishap":"VARCHAR","version":"VARCHAR","model":"VARCHAR","input_tokens":"BIGINT","output_tokens":"BIGINT","cache_read_tokens":"BIGINT","cache_write_tokens":"BIGINT","cost_usd":"VARCHAR","turns":"INTEGER","asked_at":"VARCHAR","ended_at":"VARCHAR"}]'), recursive := true));
+    cost_usd::DECIMAL(18, 9), turns, asked_at::TIMESTAMPTZ AT TIME ZONE 'UTC', ended_at::TIMESTAMPTZ AT TIME ZONE 'UTC', batch_id
+FROM (SELECT unnest(from_json($calls, '[{"session_id":"VARCHAR","pass":"VARCHAR","unit":"VARCHAR","state":"VARCHAR","mishap":"VARCHAR","version":"VARCHAR","model":"VARCHAR","input_tokens":"BIGINT","output_tokens":"BIGINT","cache_read_tokens":"BIGINT","cache_write_tokens":"BIGINT","cost_usd":"VARCHAR","batch_id":"VARCHAR","turns":"INTEGER","asked_at":"VARCHAR","ended_at":"VARCHAR"}]'), recursive := true));
 
 CREATE OR REPLACE TEMP TABLE said AS
 SELECT * FROM (SELECT unnest(from_json($told, '[{"fingerprint":"UUID","event":"VARCHAR","path":"VARCHAR","start_line":"INTEGER","end_line":"INTEGER","side":"VARCHAR","category":"VARCHAR","severity":"VARCHAR","confidence":"DOUBLE","issue":"VARCHAR","suggestion":"VARCHAR","evidence":"VARCHAR","anchor":"VARCHAR","pass":"VARCHAR","status":"VARCHAR","status_reason":"VARCHAR","route":"VARCHAR","delivery":"VARCHAR","blob":"VARCHAR","cost_usd":"VARCHAR"}]'), recursive := true));

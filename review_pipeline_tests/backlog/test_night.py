@@ -70,7 +70,11 @@ def test_a_synchronous_run_afterwards_pays_for_the_missing_passes_alone_and_tell
     answers = nights.ledger.calls(nights.row("one").key)
     row = nights.review_now("one")
     assert (row.state, row.is_diff_only) == ("reviewed", False)
-    new = [call for call, _ in nights.ledger.calls(row.key) if call.session_id not in {old.session_id for old, _ in answers}]
+    new = [
+        call
+        for call, _ in nights.ledger.calls(row.key)
+        if call.session_id not in {old.session_id for old, _ in answers}
+    ]
     assert [call.pass_name for call in new] == ["summary"]
     assert [one[:2] for one in identities(nights.told("one"))] == [one[:2] for one in before]
     nights.publish()

@@ -30,8 +30,9 @@ class Nights(World):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         git(self.repository, "symbolic-ref", "HEAD", "refs/heads/main")
-        self.configure()
         self.commit({"base.py": "value = 1\n", "CLAUDE.md": "# Ours\n"})
+        self._before = (0, Decimal(0))
+        self._before = (self.paid(), self.bill())
 
     def configure(self, **sections: Any) -> None:
         repositories = [{"name": "acme", "path": "acme", "pull_requests": {"base": "main"}}]
@@ -97,11 +98,11 @@ class Nights(World):
 
     def paid(self) -> int:
         """Answers that somebody pays for."""
-        return len(self.api.billed())
+        return len(self.api.billed()) - self._before[0]
 
     def bill(self) -> Decimal:
         """By the server's own usage and the price list alone."""
-        return sum((self._price(one) for one in self.api.billed()), Decimal(0))
+        return sum((self._price(one) for one in self.api.billed()), -self._before[1])
 
     def _price(self, one: Billed) -> Decimal:
         written, usage = one.usage["cache_creation"], one.usage

@@ -50,8 +50,7 @@ def show(pipeline: Pipeline, cell: Cell, out: Console, *, as_json: bool) -> None
 def _row(pipeline: Pipeline, pull: BacklogPull) -> dict[str, Any]:
     """findings: by what became of them; batch_usd: of all its requests, failed ones included."""
     review = pipeline.ledger.review(pull.review) if pull.state is PullState.REVIEWED else None
-    asked = pull.state is not PullState.IN_FLIGHT and pull.review
-    calls = [end for _, end in pipeline.ledger.calls(pull.review) if end.batch_id] if asked else []
+    calls = [end for _, end in pipeline.ledger.calls(pull.review) if end.batch_id] if pull.calls else []
     spent = sum((end.cost_usd for end in calls if end.cost_usd is not None), Decimal(0))
     return {
         "number": pull.number, "head": pull.head, "state": pull.state.value, "note": pull.note, "review": pull.review,

@@ -69,18 +69,14 @@ def plan_backlog(
 ) -> PlannedCell:
     """The plan of this cell: the one that exists, or a new one. Nothing is sent. nonce: letters and digits, new for each call."""
     while (plan := ledger.planned(cell)) is None:  # again only if another cell has asked for some of it meanwhile
-        night = _Night(backlog, ledger, *_known(ledger, backlog.repo))
+        known, _ = ledger.known(backlog.repo, BACKLOG.name)
+        night = _Night(backlog, ledger, known, ledger.waiting_pulls(backlog.repo))
         waiting = list(pulls)
         for done, pull in enumerate(waiting, start=1):
             night.look_at(pull)
             progress("pull requests", done, len(waiting))
         _write(night, cell, ledger, spool, nonce=nonce, now=now)
     return plan
-
-
-def _known(ledger: BacklogLedger, repo: str) -> tuple[dict[str, Known], dict[str, str]]:
-    contents, _ = ledger.known(repo, BACKLOG.name)
-    return contents, ledger.waiting_reviews()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +113,8 @@ class _Night:
             self._end(pull, PullState.SKIPPED, pull.refusal)
         elif pull.is_reviewed:
             self._end(pull, PullState.ALREADY_REVIEWED, "its head has a finished review")
+        elif pull.number in self.waiting:  # also of another head, whose findings this one has to be asked about
+            self._end(pull, PullState.IN_FLIGHT, f"asked in {self.waiting[pull.number]}")
         else:
             self._plan(pull)
 
@@ -130,8 +128,6 @@ class _Night:
         self.planned = planned
         if planned.row.is_finished and planned.row.state in ("reviewed", "nothing_to_review"):
             self._end(pull, PullState.ALREADY_REVIEWED, "its head has a finished review", planned.key)
-        elif planned.key in self.waiting:
-            self._end(pull, PullState.IN_FLIGHT, f"asked in {self.waiting[planned.key]}", planned.key)
         elif planned.row.model != self.backlog.model:
             why = f"another model: Claude wrote it, so {planned.row.model} reviews it, one by one"
             self._end(pull, PullState.SKIPPED, why, planned.key)

@@ -29,9 +29,8 @@ from review_pipeline.workflows.review_end import Concluder, gather
 from review_pipeline.workflows.review_passes import Failure, PassResult, answered_unit, redacted
 
 if TYPE_CHECKING:
-    from review_pipeline.ports import BacklogLedger, RequestUse, Results, Spool
+    from review_pipeline.ports import BacklogLedger, Clock, RequestUse, Results, Spool
     from review_pipeline.workflows.pull_request import Planned, Planner
-    from review_pipeline.workflows.submission import Clock
 
 Row = dict[str, Any]
 Publish = Callable[[ReviewRow], None]
@@ -128,7 +127,7 @@ class BacklogEnd:
             (
                 other
                 for other in self.ledger.reviews(row.target.repo, row.target.number)
-                if other.key != row.key
+                if other.planned_at > row.planned_at
                 and other.finished_at is not None
                 and other.finished_at > plan.planned_at
                 and other.state != "failed"

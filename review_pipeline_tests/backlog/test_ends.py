@@ -170,6 +170,7 @@ def test_an_end_that_is_killed_at_any_step_is_made_once(nights: Nights, step: st
 
 def test_a_night_that_waits_is_not_asked_about_by_the_next(nights: Nights) -> None:
     nights.ask()
+    nights.push("one", {"one.py": "value = 2\n"})
     nights.ask(day=1)
     assert {pull.state.value for pull in nights.pulls(1).values()} == {"in_flight"}
     assert nights.accepted() == [3]

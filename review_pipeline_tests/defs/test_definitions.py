@@ -29,7 +29,14 @@ def test_the_graph_of_assets_is_the_designed_one(repository: dg.RepositoryDefini
         "batch_submissions": [],
         "batch_results": ["batch_submissions"],
         "failure_resubmissions": ["batch_results"],
-        "findings_history": ["batch_results", "batch_submissions", "failure_resubmissions", "pull_request_reviews"],
+        "overnight_reviews": ["failure_resubmissions"],
+        "findings_history": [
+            "batch_results",
+            "batch_submissions",
+            "failure_resubmissions",
+            "overnight_reviews",
+            "pull_request_reviews",
+        ],
         "pull_request_reviews": [],
         "weekly_quality_report": ["batch_results", "findings_history"],
         "review_feedback": ["pull_request_reviews"],
@@ -61,7 +68,7 @@ def test_jobs_schedules_and_sensors_are_these(repository: dg.RepositoryDefinitio
     }
     assert jobs == {
         "submit_audit": ["batch_submissions", "findings_history"],
-        "collect_batches": ["batch_results", "failure_resubmissions", "findings_history"],
+        "collect_batches": ["batch_results", "failure_resubmissions", "findings_history", "overnight_reviews"],
         "refresh_history": ["findings_history"],
         "weekly_report": ["weekly_quality_report"],
         "review_pull_request": [],
@@ -73,6 +80,7 @@ def test_jobs_schedules_and_sensors_are_these(repository: dg.RepositoryDefinitio
     assert schedules == {
         "nightly_audits": ("0 1 * * *", "STOPPED"),
         "weekly_security_audits": ("0 2 * * 6", "STOPPED"),
+        "overnight_backlog": ("0 21 * * *", "STOPPED"),
         "monday_report": ("0 6 * * 1", "STOPPED"),
         "hourly_feedback": ("7 * * * *", "RUNNING"),
     }

@@ -29,11 +29,12 @@ class BacklogRows(Part):
                 for row in db.execute(text(query), {"cell": str(cell)}).mappings()
             )  # fmt: skip
 
-    def waiting_reviews(self) -> dict[str, str]:
-        """The cell in which each review waits for answers."""
+    def waiting_pulls(self, repo: str) -> dict[str, str]:
+        """Numbers of a repository's pull requests that wait for answers, with the cell that has asked."""
+        query = """SELECT backlog_pulls.number, cell FROM backlog_pulls JOIN reviews USING (review)
+            WHERE backlog_pulls.state = 'asked' AND repo = :repo"""
         with self._database.read() as db:
-            rows = db.execute(text("SELECT review, cell FROM backlog_pulls WHERE state = 'asked'"))
-            return {row[0]: row[1] for row in rows}
+            return {row[0]: row[1] for row in db.execute(text(query), {"repo": repo})}
 
     def settle_pull(self, cell: Cell, number: str, state: PullState, note: str) -> None:
         """The end of one that was asked about; what was settled first stays."""

@@ -92,7 +92,10 @@ class CallEnd:
 
 @dataclass(frozen=True, slots=True)
 class ReviewEnd:
-    """reviewed_patches: keys of the files that need not be reviewed again; troubles: why it is incomplete."""
+    """reviewed_patches: keys of the files that need not be reviewed again; troubles: why it is incomplete.
+
+    plan: with which passes it ended, if not with those that were planned.
+    """
 
     repo: str
     number: str
@@ -102,6 +105,7 @@ class ReviewEnd:
     counts: Mapping[str, int]
     files: tuple[FileResult, ...]
     reviewed_patches: tuple[str, ...]
+    plan: tuple[PlannedPass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ class BacklogEnd:
                     "the configuration of reviews changed over night; the next night asks again",
                 )
             first = sum((self._answer(pull, call, chains, shown) for call in pull.calls), PassResult())
-            self.ledger.replan_review(row.key, diff_only(planned.passes))
+            self._refuse_while_asked(planned)
             self._conclude(planned, first, planner)
             row = self._row(pull.review)
         self.publish(row)
@@ -112,7 +113,15 @@ class BacklogEnd:
 
     def _conclude(self, planned: Planned, first: PassResult, planner: Planner) -> None:
         gathered = gather(planned, first, (), planner.changes)
-        Concluder(planner.ledger, self.clock).conclude(planned, first, (), gathered, [], [])
+        Concluder(planner.ledger, self.clock).conclude(planned, first, (), gathered, [], [], diff_only(planned.passes))
+
+    def _refuse_while_asked(self, planned: Planned) -> None:
+        """A synchronous run at work ends the review with all of its passes; one that was killed is not waited for."""
+        since = self.clock() - timedelta(seconds=2 * planned.rules.limit_seconds)
+        if any(
+            end.state == "asked" and end.asked_at and end.asked_at > since for _, end in self.ledger.calls(planned.key)
+        ):
+            raise Unavailable("a synchronous run is reviewing it now; its end is awaited")
 
     def _row(self, key: str) -> ReviewRow:
         row = self.ledger.review(key)

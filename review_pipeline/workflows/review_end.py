@@ -16,7 +16,7 @@ from review_pipeline.core.placing import Files
 from review_pipeline.core.pull_request import FileResult, FileState
 from review_pipeline.core.review import Finding, Status, disputed, graded, merged, read_findings, routed
 from review_pipeline.core.review_record import Call as CallRow
-from review_pipeline.core.review_record import CallEnd, FindingRow, ReviewEnd
+from review_pipeline.core.review_record import CallEnd, FindingRow, PlannedPass, ReviewEnd
 from review_pipeline.ports import Changes, Reviews
 from review_pipeline.workflows.pull_request import Planned, patch_key
 from review_pipeline.workflows.review_passes import Answered, Failure, PassResult, prior_name
@@ -91,8 +91,9 @@ class Concluder:
         gathered: Gathered,
         summaries: list[tuple[Mapping[str, Finding], Mapping[str, Any]]],
         summary_troubles: list[str],
+        plan: tuple[PlannedPass, ...] = (),
     ) -> tuple[ReviewEnd, tuple[FindingRow, ...]]:
-        """Records the end, with what the history is told of it. Nothing is recorded twice."""
+        """Records the end, with what the history is told of it. Nothing is recorded twice. plan: see ReviewEnd."""
         now = self.clock()
         findings = self._findings(planned, gathered, summaries)
         told = _answers(first)
@@ -107,7 +108,7 @@ class Concluder:
         end = ReviewEnd(
             repo=planned.target.repo, number=planned.target.number, state=_state(planned, files, troubles),
             summary=_summary(summaries), troubles=tuple(dict.fromkeys(troubles)), counts=dict(counts), files=files,
-            reviewed_patches=_reviewed(planned, files, troubles),
+            reviewed_patches=_reviewed(planned, files, troubles), plan=plan,
         )  # fmt: skip
         calls = self.ledger.calls(planned.key)
         event = NewEvent(

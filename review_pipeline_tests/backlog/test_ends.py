@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from review_pipeline.ports import Refused
+from review_pipeline.core.review_record import Call
+from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.wiring_backlog import conclude
 from review_pipeline_tests.audit.world import git
 from review_pipeline_tests.backlog.world import FAULTY, Nights, identities
@@ -137,7 +139,7 @@ def test_a_run_that_stops_between_collecting_and_ending_is_gone_on_with(nights: 
     assert nights.look().to_collect == ()
 
 
-@pytest.mark.parametrize("step", ["record_calls", "replan_review", "record_review", "settle_pull"])
+@pytest.mark.parametrize("step", ["record_calls", "record_review", "settle_pull"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_end_that_is_killed_at_any_step_is_made_once(nights: Nights, step: str, moment: str) -> None:
     nights.ask()
@@ -166,6 +168,20 @@ def test_an_end_that_is_killed_at_any_step_is_made_once(nights: Nights, step: st
     assert nights.query("SELECT count(*) - count(DISTINCT fingerprint) FROM finding_events WHERE event = 'opened'") == [
         (0,)
     ]
+
+
+def test_a_synchronous_run_at_work_is_waited_for_and_one_that_was_killed_is_not(nights: Nights) -> None:
+    nights.ask()
+    review = nights.pulls()["one"].review
+    nights.ledger.ask_call(Call("a-session", review, "across", "001", "key"), nights.now())
+    for cell in nights.look().to_collect:
+        nights.collector.collect_cell(cell)
+    with pytest.raises(Unavailable, match="one: a synchronous run"):
+        conclude(nights.pipeline, nights.cell())
+    assert nights.states()["two"] == ("reviewed", "reviewed")
+    nights.move_clock(3_600)
+    replace(nights.wiring.end, clock=nights.now).conclude_cell(nights.cell())
+    assert nights.states()["one"] == ("reviewed", "reviewed")
 
 
 def test_a_night_that_waits_is_not_asked_about_by_the_next(nights: Nights) -> None:

@@ -16,7 +16,9 @@ from review_pipeline.settings import Settings
 from review_pipeline.simulator import Simulator
 from review_pipeline.wiring import Pipeline, utc_now
 from review_pipeline.wiring_backlog import BacklogWiring, conclude
+from review_pipeline.wiring_forge import ForgeWiring
 from review_pipeline.workflows.open_work import look_around
+from review_pipeline.workflows.resubmission import plan_resubmission
 from review_pipeline_tests.audit.world import DAY
 from review_pipeline_tests.backlog.world import FAULTY
 from review_pipeline_tests.forge.server import Forge
@@ -45,7 +47,10 @@ class Team:
         self.configure()
 
     def configure(self, **rules: object) -> None:
-        document = {"repositories": [{"name": "api", "github": SLUG}], "github": {"settle_seconds": 0, **rules}}
+        document = {
+            "repositories": [{"name": "api", "github": SLUG}], "github": {"settle_seconds": 0, **rules},
+            "workloads": {"pull_request_review": {"unit_characters": 2_000}},
+        }  # fmt: skip
         (self.folder / "review_pipeline.yaml").write_text(yaml.safe_dump(document))
 
     def opened(self, branch: str, **how: object) -> Pull:
@@ -70,6 +75,10 @@ class Team:
         self.api.settle()
         for cell in look_around(pipeline.ledger, lambda: pipeline.sender, utc_now).to_collect:
             pipeline.collector.collect_cell(cell)
+            plan_resubmission(
+                cell, pipeline.ledger, pipeline.spool, cut_costs=pipeline.cut_costs, limits=pipeline.limits, prices=pipeline.prices,
+                nonce="0", clock=utc_now,
+            )  # fmt: skip
             conclude(pipeline, cell)
         assert all(one.state is State.COLLECTED for one in pipeline.ledger.submissions())
 
@@ -94,6 +103,9 @@ def test_each_pull_request_is_told_once_at_the_lines_of_its_head(team: Team) -> 
         (review,) = pull.reviews
         assert (review.commit, review.state) == (pull.head, "COMMENTED")
         assert review.threads
+    pipeline = team.process()
+    publisher = ForgeWiring(pipeline).publisher(pipeline.settings.repository("api"))
+    assert all(publisher.is_published(row) for row in pipeline.ledger.reviews("api"))  # nothing is left to the sensor
     written = len(team.forge.writes())
     team.finish()
     again = team.night(Cell(CELL.audit, DAY.replace(day=DAY.day + 1)))
@@ -159,3 +171,15 @@ def test_a_push_overnight_leaves_the_review_with_the_head_that_was_read(team: Te
     (review,) = pull.reviews
     assert review.commit == read != pull.head
     assert "moved on" in review.body
+
+
+def test_an_incomplete_review_is_told_as_that_and_its_check_is_no_success(team: Team) -> None:
+    filler = "".join(f"    # step {n}\n" for n in range(70))
+    files = {f"{name}/{name}.py": FAULTY.format(name=name) + filler for name in ("good", "bad")}
+    team.forge.world.push(SLUG, "one", files, onto=team.base)
+    pull = team.forge.world.open_pull(SLUG, "one")
+    team.api.script({"effect": "refusal", "contains": "bad/bad.py"})
+    assert team.night()["1"].note == "incomplete"
+    (review,) = pull.reviews
+    assert "ncomplete" in review.body
+    assert "success" not in {status["state"] for status in team.forge.world.repositories[SLUG].statuses}

@@ -143,12 +143,13 @@ class ReviewRows(Part):
         with self._database.write() as db:
             done = db.execute(
                 text(
-                    "UPDATE reviews SET state = :state, summary = :summary, troubles = :troubles, counts = :counts, finished_at = :now"
+                    "UPDATE reviews SET state = :state, summary = :summary, troubles = :troubles, counts = :counts, finished_at = :now,"
+                    " plan = CASE WHEN :plan = '[]' THEN plan ELSE :plan END"
                     " WHERE review = :key AND finished_at IS NULL"
                 ),
                 {
                     "key": key, "state": end.state, "summary": end.summary, "troubles": json.dumps(end.troubles),
-                    "counts": json.dumps(dict(end.counts)), "now": now.isoformat(),
+                    "counts": json.dumps(dict(end.counts)), "now": now.isoformat(), "plan": _plan_text(end.plan),
                 },
             )  # fmt: skip
             if done.rowcount != 1:
@@ -177,12 +178,6 @@ class ReviewRows(Part):
                      " WHERE review = :key AND finished_at IS NOT NULL AND (state IN ('incomplete', 'failed') OR plan <> :plan)"),
                 {"key": key, "plan": _plan_text(plan)},
             )  # fmt: skip
-
-    def replan_review(self, key: str, plan: Iterable[PlannedPass]) -> None:
-        """Which passes it is going to end with."""
-        with self._database.write() as db:
-            query = "UPDATE reviews SET plan = :plan WHERE review = :key AND finished_at IS NULL"
-            db.execute(text(query), {"key": key, "plan": _plan_text(plan)})
 
     def triage(self, finding: FindingRow, event: NewEvent, now: datetime) -> None:
         with self._database.write() as db:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from review_pipeline.core.review_record import DIFF_ONLY
 from review_pipeline.workflows.triage import dismiss
+from review_pipeline_tests.audit.world import git
 from review_pipeline_tests.backlog.world import FAULTY, Nights, identities
 
 Make = Callable[..., Nights]
@@ -152,3 +153,16 @@ def test_a_head_that_the_sensor_reviewed_meanwhile_is_not_reviewed_twice(nights:
     assert nights.states()["one"] == ("reviewed", "reviewed")
     assert nights.row("one") == at_once
     assert nights.query("SELECT count(*) FROM reviews WHERE number = 'one'") == [(1,)]
+
+
+def test_what_claude_wrote_is_left_to_the_model_that_is_to_review_it(make: Make) -> None:
+    world = make(workloads={"pull_request_review": {"independent_model": "claude-haiku-5-5"}})
+    world.branch("one", {"one.py": FAULTY.format(name="one")})
+    world.branch("two", {"two.py": FAULTY.format(name="two")})
+    git(world.repository, "checkout", "-q", "two")
+    git(world.repository, "commit", "-q", "--amend", "-m", "Change\n\nCo-Authored-By: Claude <noreply@anthropic.com>")
+    git(world.repository, "checkout", "-q", "main")
+    pulls = world.night()
+    assert pulls["one"].note == "reviewed"
+    assert (pulls["two"].state.value, pulls["two"].note.split(":")[0]) == ("skipped", "another model")
+    assert world.accepted() == [1]

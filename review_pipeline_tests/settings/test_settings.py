@@ -120,6 +120,7 @@ colour: green
         ("repositories: [{name: a, path: b, branch: main}]", "repositories.0.branch"),
         ("workloads: {nightly_audit: {}}", "workloads.nightly_audit"),
         ("workloads: {nightly_quality_audit: {temperature: 0}}", "workloads.nightly_quality_audit.temperature"),
+        ("workloads: {pull_request_backlog: {model: claude-haiku-5-5}}", "workloads.pull_request_backlog.model"),
         ("batches: {size: 1}", "batches.size"),
     ],
 )
@@ -241,3 +242,9 @@ def test_an_unknown_repository_is_told_with_the_known_ones(tmp_path):
     settings = load(tmp_path, "repositories: [{name: api, path: a}, {name: web, path: b}]")
     with pytest.raises(Refused, match=r"no repository is called 'db' in .*review_pipeline\.yaml \(there: api, web\)"):
         settings.repository("db")
+
+
+@pytest.mark.parametrize("setting", ["needs_tools: true", "blocking: true", "sla_hours: 24"])
+def test_a_backlog_that_could_not_wait_for_a_batch_is_refused(tmp_path, setting):
+    message = refusal(tmp_path, f"workloads: {{pull_request_backlog: {{{setting}}}}}")
+    assert "workload 'pull_request_backlog' is declared for batches but belongs on the synchronous path: " in message

@@ -17,6 +17,7 @@ from rich.table import Table
 from review_pipeline.core.cost import UnknownPrice, Usage, batch_cost_usd, sync_cost_usd
 from review_pipeline.core.deadlines import Decision, Policy, cron_line, submission_interval_hours
 from review_pipeline.core.routing import BATCH_HOURS, Path, Workload, route, worst_case_hours, worst_case_terms
+from review_pipeline.core.workloads import WORKLOADS
 from review_pipeline.ports import Refused
 from review_pipeline.wiring import Pipeline, utc_now
 from review_pipeline.workflows.late import decisions
@@ -91,17 +92,18 @@ def plan(
 
 
 def _frequencies(pipeline: Pipeline, sla_hours: float | None) -> Iterator[Frequency]:
-    for name, entry in pipeline.settings.config.workloads.audits().items():
+    for name, entry in pipeline.settings.config.workloads.batched().items():
+        model = pipeline.model_of(WORKLOADS[name])
         asked = entry.sla_hours if sla_hours is None else sla_hours
         try:
-            price = pipeline.prices.price(entry.model, utc_now().date(), EXAMPLE.prompt_tokens)
+            price = pipeline.prices.price(model, utc_now().date(), EXAMPLE.prompt_tokens)
         except UnknownPrice as error:
             raise Refused(f"workload {name!r}: {error}. Add it under 'prices' in the configuration.") from error
         every = submission_interval_hours(asked)
         decided = route(Workload(name, entry.needs_tools, entry.blocking, asked, every or 1))
         yield Frequency(
             workload=name,
-            model=entry.model,
+            model=model,
             sla_hours=asked,
             every_hours=every,
             refusal=None if decided.path is Path.BATCH else decided.reason,

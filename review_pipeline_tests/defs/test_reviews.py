@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from review_pipeline.definitions import defs
+from review_pipeline.defs.metadata import REVIEWS
 from review_pipeline.defs.new_heads import new_heads
-from review_pipeline.defs.pull_request import REVIEWS
 from review_pipeline.simulator import Simulator
 from review_pipeline.wiring import Pipeline
 

@@ -1,7 +1,5 @@
 """The overnight backlog in Dagster: answers that came by batch end as reviews of pull requests."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from review_pipeline.core.backlog import PullState
@@ -17,11 +15,10 @@ from review_pipeline.wiring_backlog import conclude
     partitions_def=audit_days,
     group_name=GROUP,
     deps=[failure_resubmissions],
-    output_required=False,
     kinds={"git"},
 )
-def overnight_reviews(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-    """Pull requests of a night whose answers are all there: concluded, and told on their forge. Nothing for cells of audits."""
+def overnight_reviews(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """Pull requests of a night whose answers are all there: concluded, and told on their forge. None for cells of audits; it ends all the same, because what follows it would be skipped."""
     pipeline, cell = Pipeline.from_environment(), cell_of(context)
     with told_as_failure():
         settled = conclude(pipeline, cell)
@@ -32,5 +29,4 @@ def overnight_reviews(context: dg.AssetExecutionContext) -> Iterator[dg.Material
             context.log_event(
                 dg.AssetMaterialization(metadata.REVIEWS, metadata=metadata.of_review(pipeline.page(row)))
             )
-    if pulls:
-        yield dg.MaterializeResult(metadata=metadata.of_backlog(pulls))
+    return dg.MaterializeResult(metadata=metadata.of_backlog(pulls))

@@ -50,7 +50,9 @@ app.command("workflow")(cli_review.workflow)
 app.add_typer(cli_review.triage, name="triage")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-RepoName = Annotated[str, typer.Argument(help="A repository's name in review_pipeline.yaml.")]
+RepoName = Annotated[
+    str, typer.Argument(help="A name of review_pipeline.yaml: of a repository, or of a set of documents.")
+]
 Day = Annotated[
     datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day of the audit; today (UTC) if not given.")
 ]
@@ -72,26 +74,26 @@ def audit(
     workload: Annotated[str, typer.Option(help=f"What to ask: {' or '.join(WORKLOADS)}.")] = QUALITY.name,
     wait: Annotated[bool, typer.Option(help="Poll until everything is collected.")] = False,
 ) -> None:
-    """Plan and send today's audit of one repository. Run it twice and nothing is sent twice."""
+    """Plan and send today's audit of one repository or set of documents. Run it twice and nothing is sent twice."""
     from review_pipeline.wiring_forge import ForgeWiring
     from review_pipeline.workflows.audit import plan_audit
 
     pipeline = Pipeline.from_environment()
-    entry = pipeline.settings.repository(name)
-    pipeline.settings.key()  # said before work is put into a plan
-    if pipeline.history.exists():  # a ledger that does not belong to it would send again what was paid for
-        pipeline.history.claim(pipeline.ledger.identity(), pipeline.ledger.last_event())
     if workload not in WORKLOADS:
         raise typer.BadParameter(f"{workload!r} is not one of {', '.join(WORKLOADS)}", param_hint="--workload")
     asked = WORKLOADS[workload]
     if asked is BACKLOG:
         raise Refused(f"{workload} reads pull requests, not files. Run: review-pipeline backlog {name}")
+    entry = pipeline.audited(asked, name)
+    pipeline.settings.key()  # said before work is put into a plan
+    if pipeline.history.exists():  # a ledger that does not belong to it would send again what was paid for
+        pipeline.history.claim(pipeline.ledger.identity(), pipeline.ledger.last_event())
     cell = pipeline.cell(entry, _day(day), asked)
     with out.status(f"planning {cell}") as status:
         entry = ForgeWiring(pipeline).fetched(entry)
         plan = plan_audit(
             pipeline.audit(entry, asked), cell, pipeline.repository(entry), pipeline.ledger, pipeline.spool, cut_costs=pipeline.cut_costs, nonce=nonce(), now=utc_now(),
-            progress=lambda what, done, of: status.update(f"{what}: {done} of {of}"),
+            progress=lambda what, done, of: status.update(f"{what}: {done} of {of}"), reading=pipeline.reading(entry),
         )  # fmt: skip
     for state, count in sorted(plan.counts.items()):
         out.print(f"  {count:>6} files {state}", highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from review_pipeline.core.workloads import BACKLOG, QUALITY, SECURITY
+from review_pipeline.core.workloads import BACKLOG, DOCUMENTS, QUALITY, SECURITY
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
 from review_pipeline.defs.backlog import overnight_reviews
 from review_pipeline.defs.findings_history import findings_history
@@ -43,6 +43,7 @@ defs = dg.Definitions(
         audit_schedule("nightly_audits", QUALITY, _declared(QUALITY).schedule),
         audit_schedule("weekly_security_audits", SECURITY, _declared(SECURITY).schedule),
         audit_schedule("overnight_backlog", BACKLOG, _declared(BACKLOG).schedule),
+        audit_schedule("document_checks", DOCUMENTS, _declared(DOCUMENTS).schedule),
         monday_report,
         hourly_feedback,
     ],

@@ -11,9 +11,10 @@ from functools import partial
 from itertools import islice
 
 from review_pipeline.core.audit import State
+from review_pipeline.core.documents import by_name
 from review_pipeline.core.workloads import WORKLOADS, BatchWorkload
 from review_pipeline.ports import InDoubt, Refused, Unavailable
-from review_pipeline.settings import RepositoryEntry
+from review_pipeline.settings import DocumentSetEntry, RepositoryEntry, selection_rules
 from review_pipeline.wiring import Pipeline, utc_now
 from review_pipeline.wiring_forge import ForgeWiring, slug_of
 from review_pipeline.workflows.open_work import held_back
@@ -68,6 +69,8 @@ def _all(pipeline: Pipeline) -> Iterator[Examined]:
             yield _asked(f"repository {entry.name}", partial(_at_path, pipeline, entry))
         if entry.github is not None:
             yield _asked(f"GitHub {entry.github}", partial(_on_github, wiring, entry))
+    for documents in settings.config.document_sets:
+        yield _asked(f"documents {documents.name}", partial(_documents, pipeline, documents))
     yield _disk(pipeline)
     if not pipeline.has_ledger():
         yield Examined("ledger", "ok", "not there yet; the first audit makes it")
@@ -92,6 +95,15 @@ def _claude(pipeline: Pipeline) -> str:
 
 def _at_path(pipeline: Pipeline, entry: RepositoryEntry) -> str:
     return f"{entry.ref} is {pipeline.repository(entry).resolve(entry.ref).commit[:12]}"
+
+
+def _documents(pipeline: Pipeline, entry: DocumentSetEntry) -> str:
+    rules = len(pipeline.document_policy(entry).rules)
+    repository = pipeline.repository(entry)
+    listed = repository.tree(repository.resolve(entry.ref or "").commit)
+    wanted = selection_rules(entry, pipeline.settings.config.workloads.document_compliance)
+    count = sum(by_name(one, wanted) is None for one in listed)
+    return f"{count} documents, {rules} rules in {entry.policy}"
 
 
 def _on_github(wiring: ForgeWiring, entry: RepositoryEntry) -> str:

@@ -99,6 +99,29 @@ class RepositoryEntry(_Strict):
         return self
 
 
+class DocumentSetEntry(_Strict):
+    """Documents (Markdown, text, HTML, PDF) that are checked against one policy."""
+
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Short name; it appears in partition keys")
+    ]
+    path: Annotated[Path, Field(description="A folder, or a git repository if ref is given, relative to this file")]
+    policy: Annotated[Path, Field(description="The policy file, Markdown or YAML, relative to this file")]
+    ref: Annotated[
+        str | None, Field(description="The commit to read from git; without it the folder is read as it lies there")
+    ] = None
+    include: Annotated[
+        tuple[str, ...], Field(description="Only these files (patterns as in .gitignore); empty: all documents")
+    ] = ()
+    exclude: Annotated[tuple[str, ...], Field(description="Never these files (patterns as in .gitignore)")] = ()
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _patterns_can_be_read(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        SelectionRules(exclude=patterns)  # raises ValueError with the pattern
+        return patterns
+
+
 MonthlyCap = Annotated[
     Decimal | None,
     Field(
@@ -146,6 +169,13 @@ class SecurityAuditEntry(AuditEntry):
 
     model: str = "claude-sonnet-5-5"
     schedule: Annotated[str, Field(pattern=_CRON, description="Cron line, in UTC")] = "0 2 * * 6"
+
+
+class DocumentAuditEntry(AuditEntry):
+    """The check of documents: every document of every set, as far as it or its policy changed."""
+
+    schedule: Annotated[str, Field(pattern=_CRON, description="Cron line, in UTC")] = "0 3 * * 0"
+    max_file_bytes: Annotated[int, Field(ge=1_000)] = 20_000_000
 
 
 class ReviewEntry(_Strict):
@@ -252,6 +282,7 @@ class Workloads(_Strict):
     nightly_quality_audit: AuditEntry = AuditEntry()
     weekly_security_audit: SecurityAuditEntry = SecurityAuditEntry()
     pull_request_backlog: BacklogEntry = BacklogEntry()
+    document_compliance: DocumentAuditEntry = DocumentAuditEntry()
     pull_request_review: ReviewEntry = ReviewEntry()
 
     def audits(self) -> dict[str, AuditEntry]:
@@ -267,6 +298,7 @@ class Config(_Strict):
     """review_pipeline.yaml"""
 
     repositories: tuple[RepositoryEntry, ...] = ()
+    document_sets: tuple[DocumentSetEntry, ...] = ()
     prices: Annotated[
         tuple[PriceEntry, ...], Field(description="More or newer prices than the shipped ones")
     ] = ()  # above the workloads, whose models it prices
@@ -291,6 +323,18 @@ class Config(_Strict):
                 f"two repositories are {', '.join(doubled)} on GitHub; its pull requests would be reviewed twice"
             )
         return entries
+
+    @field_validator("document_sets")
+    @classmethod
+    def _sets_have_names_of_their_own(
+        cls, sets: tuple[DocumentSetEntry, ...], info: ValidationInfo
+    ) -> tuple[DocumentSetEntry, ...]:
+        names = [*(entry.name for entry in info.data.get("repositories", ())), *(entry.name for entry in sets)]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"two sets or repositories are called {', '.join(doubled)}; the history tells them apart by name"
+            )
+        return sets
 
     @field_validator("workloads")  # not of the model: that would wait until all other faults are mended
     @classmethod
@@ -338,8 +382,8 @@ def shipped_prices() -> tuple[Price, ...]:
     return tuple(Price(**dict(PriceEntry.model_validate(entry))) for entry in entries)
 
 
-def selection_rules(repository: RepositoryEntry, audit: AuditEntry) -> SelectionRules:
-    return SelectionRules(repository.include, repository.exclude, audit.max_file_bytes)
+def selection_rules(audited: RepositoryEntry | DocumentSetEntry, audit: AuditEntry) -> SelectionRules:
+    return SelectionRules(audited.include, audited.exclude, audit.max_file_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +429,15 @@ class Settings:
         names = ", ".join(entry.name for entry in self.config.repositories) or "none"
         raise Refused(
             f"no repository is called {name!r} in {self.config_path} (there: {names}). Add it there, or correct the name."
+        )
+
+    def document_set(self, name: str) -> DocumentSetEntry:
+        for entry in self.config.document_sets:
+            if entry.name == name:
+                return entry
+        names = ", ".join(entry.name for entry in self.config.document_sets) or "none"
+        raise Refused(
+            f"no set of documents is called {name!r} in {self.config_path} (there: {names}). Add it under 'document_sets', or correct the name."
         )
 
     def repository_path(self, entry: RepositoryEntry) -> Path:

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 from review_pipeline.core import criteria, routing
 from review_pipeline.core.audit import Audit, Cell
+from review_pipeline.core.compliance import schema_for, with_policy
 from review_pipeline.core.deadlines import Policy
 from review_pipeline.core.finding import Category
 from review_pipeline.core.planning import Limits
+from review_pipeline.core.policy import Policy as DocumentPolicy
+from review_pipeline.core.policy import PolicyFaults, parse_policy
 from review_pipeline.core.prompt import Prompt, with_criteria
 from review_pipeline.core.spending import Caps
-from review_pipeline.core.workloads import BACKLOG, QUALITY, BatchWorkload, audit_name, parsed_audit
+from review_pipeline.core.workloads import BACKLOG, DOCUMENTS, QUALITY, BatchWorkload, audit_name, parsed_audit
 from review_pipeline.ports import Refused
 from review_pipeline.settings import (
     BatchedEntry,
+    DocumentSetEntry,
     RepositoryEntry,
     Settings,
     declared,
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
     from review_pipeline.adapters.anthropic_batches import AnthropicBatches
     from review_pipeline.adapters.claude_cli import ClaudeCli
     from review_pipeline.adapters.desk import Desks
-    from review_pipeline.adapters.git import GitRepository
     from review_pipeline.adapters.git_change import GitChanges
     from review_pipeline.adapters.history import History
     from review_pipeline.adapters.ledger import AuditLedger
@@ -43,8 +46,9 @@ if TYPE_CHECKING:
     from review_pipeline.core.cost import PriceTable
     from review_pipeline.core.review_record import ReviewRow
     from review_pipeline.core.review_rules import ReviewRules
-    from review_pipeline.ports import CutCosts
+    from review_pipeline.ports import CutCosts, Repository
     from review_pipeline.report.review import ReviewPage
+    from review_pipeline.workflows.audit import Reading
     from review_pipeline.workflows.collection import Collector
     from review_pipeline.workflows.late import LatePath
     from review_pipeline.workflows.pull_request import Planner
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 
 _PLENTY_BYTES = 4_000_000_000  # where the system does not tell how much memory is free
 _PROMPTS = files("review_pipeline") / "prompts"
+Audited = RepositoryEntry | DocumentSetEntry
 
 
 def utc_now() -> datetime:
@@ -104,13 +109,6 @@ class Pipeline:
         audits = workloads.audits()
         return audits[workload.name].model if workload.name in audits else workloads.pull_request_review.model
 
-    def repositories(self, workload: BatchWorkload) -> tuple[RepositoryEntry, ...]:
-        """Those that the workload is about: the backlog needs pull requests."""
-        entries = self.settings.config.repositories
-        if workload.name != BACKLOG.name:
-            return entries
-        return tuple(entry for entry in entries if entry.github or entry.pull_requests)
-
     def has_ledger(self) -> bool:
         return (self.home / "ledger.sqlite").exists()
 
@@ -142,8 +140,9 @@ class Pipeline:
     def history(self) -> History:
         from review_pipeline.adapters.history import History
 
-        thresholds = {category.value: self.settings.config.threshold(category) for category in Category}
-        return History(self.home, self.home / "spool", thresholds)
+        config = self.settings.config
+        thresholds = {category.value: config.threshold(category) for category in Category}
+        return History(self.home, self.home / "spool", {**thresholds, DOCUMENTS.name: config.default_threshold})
 
     @cached_property
     def analyst(self) -> Analyst:
@@ -201,10 +200,26 @@ class Pipeline:
 
         return cut_costs
 
-    def repository(self, entry: RepositoryEntry) -> GitRepository:
+    def repository(self, entry: Audited) -> Repository:
         from review_pipeline.adapters.git import GitRepository
 
-        return GitRepository(self.settings.repository_path(entry))
+        if isinstance(entry, RepositoryEntry):
+            return GitRepository(self.settings.repository_path(entry))
+        from review_pipeline.adapters.documents import DocumentFolder
+
+        path = self.settings.config_path.parent / entry.path
+        return (
+            GitRepository(path)
+            if entry.ref
+            else DocumentFolder(path, selection_rules(entry, self.settings.config.workloads.document_compliance))
+        )
+
+    def reading(self, entry: Audited) -> Reading:
+        """How its files become text."""
+        from review_pipeline.adapters.documents import DocumentReading
+        from review_pipeline.workflows.audit import CODE
+
+        return CODE if isinstance(entry, RepositoryEntry) else DocumentReading()
 
     def changes(self, path: Path) -> GitChanges:
         from review_pipeline.adapters.git_change import GitChanges
@@ -280,15 +295,22 @@ class Pipeline:
         limit = self.settings.config.workloads.pull_request_review.calls_at_once
         return calls_at_once(os.cpu_count() or 1, _free_bytes(), limit)
 
-    def audit(self, entry: RepositoryEntry, workload: BatchWorkload = QUALITY) -> Audit:
+    def audit(self, entry: Audited, workload: BatchWorkload = QUALITY) -> Audit:
+        """Raises Refused where a set of documents has no policy that can be read."""
         declaration = self.settings.config.workloads.audits()[workload.name]
         instructions = (_PROMPTS / f"{workload.name}.md").read_text(encoding="utf-8")
+        if isinstance(entry, RepositoryEntry):
+            policy = None
+            prompt = Prompt(with_criteria(instructions, self._audit_criteria(entry)), dict(workload.schema))
+        else:
+            policy = self.document_policy(entry)
+            prompt = Prompt(with_policy(instructions, policy), schema_for(policy))
         return Audit(
             workload=workload.name,
             repo=entry.name,
-            ref=entry.ref,
+            ref=entry.ref or "",
             rules=selection_rules(entry, declaration),
-            prompt=Prompt(with_criteria(instructions, self._audit_criteria(entry)), dict(workload.schema)),
+            prompt=prompt,
             model=declaration.model,
             max_tokens=declaration.max_tokens,
             chunk_bytes=declaration.chunk_bytes,
@@ -297,21 +319,50 @@ class Pipeline:
             sla_hours=declaration.sla_hours,
             route_reason=routing.route(declared(workload.name, declaration)).reason,
             expected_cache_hits=self.settings.config.batches.expected_cache_hits,
+            policy_rules=policy.rules if policy else (),
         )
+
+    def document_policy(self, entry: DocumentSetEntry) -> DocumentPolicy:
+        """Raises Refused with every fault of the policy's file."""
+        path = self.settings.config_path.parent / entry.policy
+        try:
+            return parse_policy(path.read_text(encoding="utf-8-sig"), is_yaml=path.suffix.lower() in (".yaml", ".yml"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(
+                f"the policy {path} of {entry.name!r} cannot be read: {error}. It must be UTF-8 text, Markdown or YAML."
+            ) from error
+        except PolicyFaults as error:
+            faults = "\n".join(f"  {fault}" for fault in error.faults)
+            raise Refused(
+                f"the policy {path} has {len(error.faults)} fault(s); correct them and try again:\n{faults}"
+            ) from error
 
     def _audit_criteria(self, entry: RepositoryEntry) -> str:
         """The section of the audited commit's CLAUDE.md, the same that reviews go by."""
         return self.base_criteria(self.changes(self.settings.repository_path(entry)), entry.ref) or entry.criteria
 
-    def asked_by(self, cell: Cell) -> tuple[BatchWorkload, RepositoryEntry]:
-        """What a cell asks of which repository. Raises Refused for a name that is not configured."""
+    def audited(self, workload: BatchWorkload, name: str) -> Audited:
+        """Raises Refused for a name that is not configured."""
+        return self.settings.document_set(name) if workload == DOCUMENTS else self.settings.repository(name)
+
+    def all_audited(self, workload: BatchWorkload) -> tuple[Audited, ...]:
+        """What the workload is about: documents, or repositories; the backlog needs pull requests."""
+        config = self.settings.config
+        if workload == DOCUMENTS:
+            return config.document_sets
+        if workload == BACKLOG:
+            return tuple(entry for entry in config.repositories if entry.github or entry.pull_requests)
+        return config.repositories
+
+    def asked_by(self, cell: Cell) -> tuple[BatchWorkload, Audited]:
+        """What a cell asks of which repository or set of documents. Raises Refused for a name that is not configured."""
         named = parsed_audit(cell.audit)
         if named is None:
             raise Refused(
                 f"{cell.audit!r} is no audit's name; it would be like {audit_name(QUALITY, 'acme')}. Correct the partition's name."
             )
-        workload, repo = named
-        return workload, self.settings.repository(repo)
+        workload, name = named
+        return workload, self.audited(workload, name)
 
-    def cell(self, entry: RepositoryEntry, day: date, workload: BatchWorkload = QUALITY) -> Cell:
+    def cell(self, entry: Audited, day: date, workload: BatchWorkload = QUALITY) -> Cell:
         return Cell(audit_name(workload, entry.name), day)

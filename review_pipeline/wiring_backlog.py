@@ -124,7 +124,10 @@ class BacklogWiring:
 def conclude(pipeline: Pipeline, cell: Cell) -> tuple[BacklogPull, ...]:
     """Pull requests of a cell that it has brought to their end; none for cells of other workloads."""
     workload, entry = pipeline.asked_by(cell)
-    return BacklogWiring(pipeline, entry).conclude(cell) if workload is BACKLOG else ()
+    if workload is not BACKLOG:
+        return ()
+    assert isinstance(entry, RepositoryEntry)
+    return BacklogWiring(pipeline, entry).conclude(cell)
 
 
 def no_pull_requests(entry: RepositoryEntry) -> Refused:

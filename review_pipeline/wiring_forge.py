@@ -20,7 +20,7 @@ from review_pipeline.core.posting import conclusion
 from review_pipeline.core.review_record import ReviewRow
 from review_pipeline.ports import Refused, Unavailable
 from review_pipeline.settings import RepositoryEntry
-from review_pipeline.wiring import Pipeline, utc_now
+from review_pipeline.wiring import Audited, Pipeline, utc_now
 
 if TYPE_CHECKING:
     from review_pipeline.adapters.github.client import Credentials, GitHubClient
@@ -112,9 +112,9 @@ class ForgeWiring:
             on_this_machine=self.pipeline.settings.github.is_on_this_machine,
         )
 
-    def fetched(self, entry: RepositoryEntry) -> RepositoryEntry:
+    def fetched(self, entry: Audited) -> Audited:
         """Ready to be audited: what is on the forge alone is fetched first, and pinned to the newest commit of its ref."""
-        if entry.path is not None:
+        if not isinstance(entry, RepositoryEntry) or entry.path is not None:
             return entry
         url = self.forge.clone_url(slug_of(entry))
         return entry.model_copy(update={"ref": self.mirror(entry).fetch_branch(url, entry.ref)})

@@ -26,9 +26,10 @@ _KEPT_COPIES = 3
 _LOCK_SECONDS = 300
 # What each kind of event runs, besides the requests that it may bring.
 _SCRIPTS: dict[str, tuple[str, ...]] = {
-    "cell_planned": ("cell_planned",),
+    "cell_planned": ("cell_planned", "policy_planned"),
     "resubmission_planned": (),
     "batch_collected": ("batch_recorded", "batch_collected"),
+    "verdicts_collected": ("batch_recorded", "verdicts_collected"),
     "review_recorded": ("review_recorded",),
     "finding_triaged": ("finding_triaged",),
     "findings_answered": ("findings_answered",),
@@ -36,7 +37,7 @@ _SCRIPTS: dict[str, tuple[str, ...]] = {
 # What events of earlier versions do not say.
 _ABSENT_IN_OLD_EVENTS: dict[str, dict[str, object]] = {
     "batch_collected": {"route": "batch", "surcharge_usd": "0"},
-    "cell_planned": {"deadline_at": None},
+    "cell_planned": {"deadline_at": None, "rules": "[]"},
 }
 # Two threads leave groups of DuckDB's usual 122,880 rows half-filled; a checkpoint then writes them all over again (0.7 s and 1.6 x the file).
 _ROWS_PER_GROUP = 61_440

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from review_pipeline.adapters import verdicts
 from review_pipeline.core.backlog import fitting_answer
 from review_pipeline.core.caching import CacheUse
 from review_pipeline.core.failures import REMEDIES, Reply, classify
 from review_pipeline.core.finding import FAMILIES, Severity, ShownLine, normalised, verify_anchor
 from review_pipeline.core.prompt import read_shown
-from review_pipeline.core.workloads import BACKLOG, QUALITY
+from review_pipeline.core.workloads import BACKLOG, DOCUMENTS, QUALITY
 from review_pipeline.ports import Collected, IdCheck, RequestOutcome, RequestUse, ResultFiles, Unavailable
 
 if TYPE_CHECKING:
@@ -56,19 +57,27 @@ class BatchResults:
             self._load_prices(db, model, day)
             db.execute("SET VARIABLE is_sync = $is_sync", {"is_sync": is_sync})
             self._run(db, "40_outcomes")
-            self._identify(db, files, repo, workload)
+            if workload == DOCUMENTS:
+                verdicts.identify(db, files)
+            else:
+                self._identify(db, files, repo, workload)
             _write(db, "outcomes", files.outcomes)
             _write(db, "identified", files.findings)
             return _summary(db, files.findings)
 
     def _read_claims(self, db: duckdb.DuckDBPyConnection, files: ResultFiles, workload: BatchWorkload) -> None:
         """Tables `claims`, with a row at least for each answer, and `misfits`, the answers that break the schema's rules."""
+        db.execute("SET VARIABLE raw = $raw", {"raw": str(files.raw)})
+        self._run(db, "15_replies")
         if workload.name == BACKLOG.name:
-            self._run(db, "21_review_answers", raw=str(files.raw))
+            self._run(db, "21_review_answers")
             self._load_review_answers(db)
             return
+        if workload == DOCUMENTS:
+            verdicts.read_claims(db, files, workload)
+            return
         self._run(db, "05_code")
-        self._run(db, "20_claims", raw=str(files.raw), structure=workload.claim_structure)
+        self._run(db, "20_claims", structure=workload.claim_structure)
         self._run(db, "25_weaknesses")
         self._load_families(db)
         self._run(db, "30_misfits", severities=[severity.value for severity in Severity])
@@ -220,10 +229,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _lines_shown(body: Path, offset: int, size: int) -> tuple[ShownLine, ...]:
-    with body.open("rb") as file:
-        file.seek(offset)
-        request = orjson.loads(file.read(size))
-    return read_shown(request["params"]["messages"][0]["content"])
+    return read_shown(verdicts.params_of(body, offset, size)["messages"][0]["content"])
 
 
 def _write(db: duckdb.DuckDBPyConnection, table: str, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from review_pipeline.core.cost import PriceTable
     from review_pipeline.core.planning import Limits
+    from review_pipeline.core.policy import Rule
     from review_pipeline.core.prompt import Prompt
     from review_pipeline.core.selection import SelectionRules
 
@@ -99,7 +100,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What is asked about which repository, and how."""
+    """What is asked about which repository, and how. policy_rules: of documents' policy, each with a verdict in every answer."""
 
     workload: str
     repo: str
@@ -114,6 +115,7 @@ class Audit:
     sla_hours: float
     route_reason: str
     expected_cache_hits: Decimal
+    policy_rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

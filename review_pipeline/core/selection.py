@@ -38,6 +38,10 @@ class SkipReason(StrEnum):
     SYMLINK = "symlink"
     SUBMODULE = "submodule"
     EMPTY = "empty"
+    NOT_DOCUMENT = "not_document"
+    UNREADABLE = "unreadable"
+    ENCRYPTED = "encrypted"
+    NO_TEXT = "no_text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,13 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Source:
+    """page_lines: the first line of each page, of what has pages. note: what of it could not be read."""
+
     entry: TreeEntry
     language: str
     lines: tuple[str, ...]
+    page_lines: tuple[int, ...] = ()
+    note: str | None = None
 
 
 def by_path(entry: TreeEntry, rules: SelectionRules) -> Skip | None:
@@ -76,7 +84,7 @@ def by_path(entry: TreeEntry, rules: SelectionRules) -> Skip | None:
         return Skip(entry, SkipReason.SUBMODULE, "another repository, to be audited under its own name")
     if entry.mode == "120000":
         return Skip(entry, SkipReason.SYMLINK, "a link; its target is looked at where it stands")
-    if detail := _exclusion(entry.path, rules):
+    if detail := exclusion(entry.path, rules):
         return Skip(entry, SkipReason.EXCLUDED, detail)
     if entry.bytes == 0:
         return Skip(entry, SkipReason.EMPTY, "0 bytes")
@@ -84,12 +92,12 @@ def by_path(entry: TreeEntry, rules: SelectionRules) -> Skip | None:
         return skip
     if skip := _not_code(entry):
         return skip
-    return _too_large(entry, entry.bytes, rules)
+    return too_large(entry, entry.bytes, rules)
 
 
 def by_content(entry: TreeEntry, content: bytes, rules: SelectionRules) -> Source | Skip:
     """For a file that by_path let through."""
-    if skip := _too_large(entry, len(content), rules):
+    if skip := too_large(entry, len(content), rules):
         return skip
     if content.startswith(_LFS_POINTER):
         return Skip(entry, SkipReason.NOT_SOURCE, "a Git LFS pointer; the file itself is not in the repository")
@@ -133,7 +141,7 @@ def _compiled(patterns: tuple[str, ...]) -> GitIgnoreSpec:
     return GitIgnoreSpec.from_lines(patterns)
 
 
-def _exclusion(path: str, rules: SelectionRules) -> str | None:
+def exclusion(path: str, rules: SelectionRules) -> str | None:
     excluded = _compiled(rules.exclude).check_file(path)
     if excluded.include and excluded.index is not None:
         patterns = [pattern for pattern in rules.exclude if pattern]  # pathspec does not count empty ones
@@ -174,7 +182,7 @@ def _not_code(entry: TreeEntry) -> Skip | None:
     return Skip(entry, SkipReason.NOT_SOURCE, f"{kind} not known as source code")
 
 
-def _too_large(entry: TreeEntry, size: int, rules: SelectionRules) -> Skip | None:
+def too_large(entry: TreeEntry, size: int, rules: SelectionRules) -> Skip | None:
     if size <= rules.max_file_bytes:
         return None
     return Skip(entry, SkipReason.TOO_LARGE, f"{size:,} bytes, limit {rules.max_file_bytes:,}")

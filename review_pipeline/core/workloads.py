@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from review_pipeline.core.backlog import sent_schema
+from review_pipeline.core.compliance import VERDICTS_SCHEMA
 from review_pipeline.core.prompt import FINDINGS_SCHEMA
 
 # A type that DuckDB reads for each JSON type of a claim.
@@ -18,18 +19,22 @@ _COLUMN_TYPES = {"string": "VARCHAR", "integer": "INTEGER", "number": "DOUBLE"}
 
 @dataclass(frozen=True, slots=True)
 class BatchWorkload:
-    """name: as in the configuration and the history. prefix: how its audits' names begin, as 'nightly' in nightly-acme."""
+    """name: as in the configuration and the history. prefix: how its audits' names begin, as 'nightly' in nightly-acme.
+
+    event: the kind of outbox row that its collected batches make.
+    """
 
     name: str
     prefix: str
     schema: Mapping[str, Any]
+    event: str = "batch_collected"
 
     @property
     def claim_structure(self) -> str:
-        """The schema's findings as a structure for DuckDB's from_json_strict: every field that is required there."""
-        properties = self.schema["properties"]["findings"]["items"]["properties"]
-        claim = {name: _COLUMN_TYPES[field["type"]] for name, field in properties.items()}
-        return json.dumps({"findings": [claim]})
+        """The schema's only list as a structure for DuckDB's from_json_strict: every field that is required there."""
+        ((claims, of_claims),) = self.schema["properties"].items()
+        claim = {name: _COLUMN_TYPES[field["type"]] for name, field in of_claims["items"]["properties"].items()}
+        return json.dumps({claims: [claim]})
 
 
 def _security_schema() -> dict[str, Any]:
@@ -47,8 +52,9 @@ def _security_schema() -> dict[str, Any]:
 
 QUALITY = BatchWorkload("nightly_quality_audit", "nightly", FINDINGS_SCHEMA)
 SECURITY = BatchWorkload("weekly_security_audit", "security", _security_schema())
+DOCUMENTS = BatchWorkload("document_compliance", "documents", VERDICTS_SCHEMA, "verdicts_collected")
 BACKLOG = BatchWorkload("pull_request_backlog", "backlog", sent_schema())  # answers as reviews read them
-WORKLOADS = {workload.name: workload for workload in (QUALITY, SECURITY, BACKLOG)}
+WORKLOADS = {workload.name: workload for workload in (QUALITY, SECURITY, BACKLOG, DOCUMENTS)}
 
 # An audit's name says what is asked of which repository; a number makes a further audit of the same day.
 _AUDIT = re.compile(rf"^(?P<prefix>{'|'.join(one.prefix for one in WORKLOADS.values())}|adhoc)\d*-(?P<repo>.+)$")

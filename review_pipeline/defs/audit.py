@@ -9,6 +9,7 @@ from review_pipeline.core.workloads import BACKLOG
 from review_pipeline.defs import metadata
 from review_pipeline.defs.failing import told_as_failure
 from review_pipeline.defs.partitions import audit_days, cell_of
+from review_pipeline.settings import RepositoryEntry
 from review_pipeline.wiring import Pipeline, nonce, utc_now
 from review_pipeline.wiring_backlog import BacklogWiring
 from review_pipeline.wiring_forge import ForgeWiring
@@ -20,7 +21,7 @@ GROUP = "audits"
 
 @dg.asset(partitions_def=audit_days, group_name=GROUP, kinds={"anthropic", "git"})
 def batch_submissions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """The files of one repository on one day, as Message Batches: planned and written down first, then sent, each once.
+    """The files of one repository, or set of documents, on one day, as Message Batches: planned and written down first, then sent, each once.
 
     Run it again at any time: a plan that exists is kept, a batch that exists is not created again.
     """
@@ -38,6 +39,7 @@ def _planned(pipeline: Pipeline, cell: Cell) -> PlannedCell:
     workload, entry = pipeline.asked_by(cell)
     pipeline.settings.key()  # said before work is put into a plan
     if workload is BACKLOG:
+        assert isinstance(entry, RepositoryEntry)
         return BacklogWiring(pipeline, entry).plan(cell)
     entry = ForgeWiring(pipeline).fetched(entry)
     return plan_audit(
@@ -49,6 +51,7 @@ def _planned(pipeline: Pipeline, cell: Cell) -> PlannedCell:
         cut_costs=pipeline.cut_costs,
         nonce=nonce(),
         now=utc_now(),
+        reading=pipeline.reading(entry),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from review_pipeline.core.workloads import BatchWorkload
+from review_pipeline.core.workloads import DOCUMENTS, BatchWorkload
 from review_pipeline.defs.audit import batch_results, batch_submissions, failure_resubmissions
 from review_pipeline.defs.backlog import overnight_reviews
 from review_pipeline.defs.findings_history import findings_history
@@ -32,21 +32,22 @@ weekly_report = dg.define_asset_job(
 
 
 def audit_schedule(name: str, workload: BatchWorkload, cron: str) -> dg.ScheduleDefinition:
-    """Every configured repository, whenever the workload is due. Stopped until somebody switches it on: it spends money."""
+    """Every configured repository (or set of documents), whenever the workload is due. Stopped until somebody switches it on: it spends money."""
 
     @dg.schedule(
         name=name,
         job=submit_audit,
         cron_schedule=cron,
         execution_timezone="UTC",
-        description=f"{workload.name} of every configured repository. It spends money: stopped until you switch it on.",
+        description=f"{workload.name} of everything that is configured for it. It spends money: stopped until you switch it on.",
     )
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         pipeline = Pipeline.from_environment()
         day = context.scheduled_execution_time.date()
-        cells = [pipeline.cell(entry, day, workload) for entry in pipeline.repositories(workload)]
+        cells = [pipeline.cell(entry, day, workload) for entry in pipeline.all_audited(workload)]
         if not cells:
-            yield dg.SkipReason(f"no repositories for {workload.name} in {pipeline.settings.config_path}")
+            what = "sets of documents" if workload == DOCUMENTS else f"repositories for {workload.name}"
+            yield dg.SkipReason(f"no {what} in {pipeline.settings.config_path}")
             return
         context.instance.add_dynamic_partitions(str(audits.name), [cell.audit for cell in cells])
         for cell in cells:

@@ -10,6 +10,7 @@ import orjson
 
 from review_pipeline.simulator.analyser.finding import Finding
 from review_pipeline.simulator.analyser.review import review_prompts
+from review_pipeline.simulator.analyser.verdicts import asked_rules, verdicts
 from review_pipeline.simulator.analyser.wording import NOTICE, as_json, as_markdown
 from review_pipeline.simulator.clock import Clock
 from review_pipeline.simulator.request_checks import find_fault
@@ -108,6 +109,8 @@ def _draft(params: JsonObject, findings: tuple[Finding, ...]) -> _Draft:
             _json_text(as_json(_mapping(tool.get("input_schema")), findings, prompt_text(params))), str(tool["name"])
         )
     schema = _mapping(_mapping(_mapping(params.get("output_config")).get("format")).get("schema"))
+    if rules := asked_rules(schema):
+        return _Draft(_json_text(verdicts(rules, "\n".join(_texts(params.get("system"))), prompt_text(params))))
     return _Draft(_json_text(as_json(schema, findings, prompt_text(params))) if schema else as_markdown(findings))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -24,7 +24,7 @@ from review_pipeline.core.planning import (
     spans,
 )
 from review_pipeline.core.prompt import message_params, render_file
-from review_pipeline.core.selection import Skip, SkipReason, Source, TreeEntry, by_content, by_path
+from review_pipeline.core.selection import SelectionRules, Skip, SkipReason, Source, TreeEntry, by_content, by_path
 from review_pipeline.workflows.batch_writer import BatchWriter
 
 if TYPE_CHECKING:
@@ -35,6 +35,29 @@ Progress = Callable[[str, int, int], None]
 
 def no_progress(_what: str, _done: int, _of: int) -> None:
     """For callers that show none."""
+
+
+class Reading(Protocol):
+    """Which files are read, and as what text; every file that is wanted comes out once."""
+
+    def by_path(self, entry: TreeEntry, rules: SelectionRules) -> Skip | None: ...
+
+    def texts(
+        self, repository: Repository, wanted: list[TreeEntry], rules: SelectionRules
+    ) -> Iterator[Source | Skip]: ...
+
+
+class _CodeReading:
+    """Source code, by core/selection.py."""
+
+    def by_path(self, entry: TreeEntry, rules: SelectionRules) -> Skip | None:
+        return by_path(entry, rules)
+
+    def texts(self, repository: Repository, wanted: list[TreeEntry], rules: SelectionRules) -> Iterator[Source | Skip]:
+        return (by_content(entry, content, rules) for entry, content in repository.read(wanted))
+
+
+CODE = _CodeReading()
 
 
 def plan_audit(
@@ -48,10 +71,13 @@ def plan_audit(
     nonce: str,
     now: datetime,
     progress: Progress = no_progress,
+    reading: Reading = CODE,
 ) -> PlannedCell:
     """The plan of this cell: the one that exists, or a new one. Nothing is sent. nonce: letters and digits, new for each call."""
     while (plan := plans.planned(cell)) is None:  # again only if another cell has asked for some of it meanwhile
-        _plan_anew(audit, cell, repository, plans, spool, cut_costs=cut_costs, nonce=nonce, now=now, progress=progress)
+        _plan_anew(
+            audit, cell, repository, plans, spool, cut_costs=cut_costs, nonce=nonce, now=now, progress=progress, reading=reading
+        )  # fmt: skip
     return plan
 
 
@@ -66,6 +92,7 @@ def _plan_anew(
     nonce: str,
     now: datetime,
     progress: Progress,
+    reading: Reading,
 ) -> None:
     known, paths = plans.known(audit.repo, audit.workload)
     revision = repository.resolve(audit.ref)
@@ -74,11 +101,11 @@ def _plan_anew(
         batches = BatchWriter(cell, 0, audit.model, folder, audit.limits, audit.prices, now.date())
         writer = _Writer(audit, batches, cut_costs, nonce, now.date(), known, paths)
         with folder.files() as files:
-            wanted = _decide_by_path(writer, list(repository.tree(revision.commit)), files)
+            wanted = _decide_by_path(writer, list(repository.tree(revision.commit)), files, reading)
             caching = _decide_caching(audit, wanted, writer.day)
             writer.cache_ttl = caching.ttl
-            for done, (entry, content) in enumerate(repository.read(wanted), start=1):
-                writer.take(by_content(entry, content, audit.rules), files)
+            for done, judged in enumerate(reading.texts(repository, wanted, audit.rules), start=1):
+                writer.take(judged, files)
                 progress("reading files", done, len(wanted))
         submissions = batches.close(now)
     plan = PlannedCell(
@@ -94,15 +121,15 @@ def _plan_anew(
         now + timedelta(hours=audit.sla_hours),
         str(caching),
     )
-    if not plans.record_plan(plan, submissions, writer.requests, _planned_event(plan, folder.name, submissions)):
+    if not plans.record_plan(plan, submissions, writer.requests, _planned_event(audit, plan, folder.name, submissions)):
         spool.discard(folder.name)
 
 
-def _decide_by_path(writer: _Writer, entries: list[TreeEntry], files: FileLines) -> list[TreeEntry]:
+def _decide_by_path(writer: _Writer, entries: list[TreeEntry], files: FileLines, reading: Reading) -> list[TreeEntry]:
     """Files that have to be read; all others get their row at once."""
     wanted = []
     for entry in entries:
-        if skip := by_path(entry, writer.audit.rules):
+        if skip := reading.by_path(entry, writer.audit.rules):
             writer.skip(skip, files)
         elif not writer.stands(entry, files):
             wanted.append(entry)
@@ -179,7 +206,7 @@ class _Writer:
         if max(sizes) > self.room_bytes:
             self.skip(_unsplittable(judged, sizes, f"{self.audit.model} reads {self.context_tokens:,}"), files)
             return
-        self._row(files, judged.entry, judged.language, "submitted", None, "submitted")
+        self._row(files, judged.entry, judged.language, "submitted", judged.note, "submitted")
         key, root, numbered = self.key(judged.entry), None, repeats(judged.lines)
         budget = min(self.audit.chunk_bytes, self.room_bytes)
         costs = self.cut_costs(judged.language, judged.lines) if sum(sizes) > budget else ()
@@ -203,6 +230,7 @@ class _Writer:
             "change": Change.FIRST.value,
             "repeat_lines": list(inside),
             "repeat_numbers": list(inside.values()),
+            **({"page_lines": source.page_lines} if source.page_lines else {}),
         }
 
     def _add(self, source: Source, span: Span, row: dict[str, object], key: str) -> None:
@@ -235,7 +263,7 @@ def _unsplittable(source: Source, sizes: tuple[int, ...], limit: str) -> Skip:
     return Skip(source.entry, SkipReason.UNSPLITTABLE, f"{tokens}; {limit} with its answer")
 
 
-def _planned_event(plan: PlannedCell, folder: str, submissions: tuple[Submission, ...]) -> NewEvent:
+def _planned_event(audit: Audit, plan: PlannedCell, folder: str, submissions: tuple[Submission, ...]) -> NewEvent:
     payload = {
         "cell": str(plan.cell),
         "audit": plan.cell.audit,
@@ -249,5 +277,6 @@ def _planned_event(plan: PlannedCell, folder: str, submissions: tuple[Submission
         "deadline_at": plan.deadline_at.isoformat() if plan.deadline_at else None,
         "files": f"{folder}/files.jsonl",
         "manifests": [[submission.id, submission.round, submission.folder] for submission in submissions],
+        "rules": orjson.dumps(audit.policy_rules).decode(),
     }
     return NewEvent(f"cell_planned {plan.cell}", "cell_planned", payload)

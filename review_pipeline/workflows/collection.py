@@ -166,7 +166,7 @@ class Collector:
             "outcomes": self.spool.relative(files.outcomes),
             "findings": self.spool.relative(files.findings),
         }
-        return NewEvent(f"batch_collected {submission.batch_id}", "batch_collected", payload)
+        return NewEvent(f"batch_collected {submission.batch_id}", WORKLOADS[plan.workload].event, payload)
 
 
 def _is_foreign(submission: Submission, check: IdCheck) -> bool:

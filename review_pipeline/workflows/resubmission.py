@@ -144,7 +144,7 @@ class _Writer:
                 "change": decided.change.value,
                 "repeat_lines": [line for line, _ in repeated],
                 "repeat_numbers": [nth for _, nth in repeated],
-                **{name: row[name] for name in ("review", "unit") if name in row},
+                **{name: row[name] for name in ("review", "unit", "page_lines") if name in row},
             },
         )
         history = (*failed.history, failed.outcome)

@@ -137,16 +137,17 @@ class World:
         return Cell(audit, DAY + timedelta(days=day))
 
     def plan(self, day: int = 0, audit: str = "nightly-acme") -> PlannedCell:
-        asked = self.pipeline.audit(*reversed(self.pipeline.asked_by(self.cell(day, audit))))
+        workload, entry = self.pipeline.asked_by(self.cell(day, audit))
         return plan_audit(
-            asked,
+            self.pipeline.audit(entry, workload),
             self.cell(day, audit),
-            self.pipeline.repository(self.pipeline.settings.repository("acme")),
+            self.pipeline.repository(entry),
             self.ledger,
             self.pipeline.spool,
             cut_costs=self.pipeline.cut_costs,
             nonce=nonce(),
             now=self.now(),
+            reading=self.pipeline.reading(entry),
         )
 
     def send(self, day: int = 0, audit: str = "nightly-acme") -> tuple[Submission, ...]:

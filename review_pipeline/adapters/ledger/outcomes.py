@@ -38,7 +38,7 @@ class OutcomeRows(Part):
         with self._database.write() as db:
             done = db.execute(
                 text(
-                    "UPDATE submissions SET state = 'collected', collected_at = :now, cost_usd = :cost, sync_cost_usd = :sync, note = NULL"
+                    "UPDATE submissions SET state = 'collected', collected_at = :now, cost_usd = :cost, sync_cost_usd = :sync, note = CASE route WHEN 'sync' THEN note END"
                     " WHERE submission = :submission AND state = 'ended'"
                 ),
                 {

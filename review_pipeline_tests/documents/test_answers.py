@@ -18,8 +18,17 @@ from review_pipeline_tests.documents.conftest import Office, open_office
 TEXT = "# Keeping\n\nThe retention period is ten years\nand not a day longer.\n\nContact: the office.\n"
 
 
-def told(rule: str, verdict: str = "not_applicable", passage: str = "", anchor: str = "", confidence: float = 0.9) -> dict[str, object]:
-    return {"rule": rule, "verdict": verdict, "anchor": anchor, "passage": passage, "confidence": confidence, "explanation": "e"}
+def told(
+    rule: str, verdict: str = "not_applicable", passage: str = "", anchor: str = "", confidence: float = 0.9
+) -> dict[str, object]:
+    return {
+        "rule": rule,
+        "verdict": verdict,
+        "anchor": anchor,
+        "passage": passage,
+        "confidence": confidence,
+        "explanation": "e",
+    }
 
 
 def answer(*verdicts: dict[str, object]) -> str:
@@ -76,9 +85,13 @@ def test_a_passage_is_looked_for_in_the_document(
     office: Office, passage: str, verdict: str, route: str, lines: tuple[int | None, int | None]
 ) -> None:
     office.put({"a.md": TEXT})
-    office.world.script({"on": "request", "effect": "text", "text": answer(told("R1", "met", passage, "9#0000"), *ALL[1:])})
+    office.world.script(
+        {"on": "request", "effect": "text", "text": answer(told("R1", "met", passage, "9#0000"), *ALL[1:])}
+    )
     office.check()
-    rows = office.world.query("SELECT verdict, route, start_line, end_line, claimed FROM document_verdicts WHERE rule = 'R1'")
+    rows = office.world.query(
+        "SELECT verdict, route, start_line, end_line, claimed FROM document_verdicts WHERE rule = 'R1'"
+    )
     assert rows == [(verdict, route, *lines, "met")]
     assert office.compliance() == {"a.md": "needs_review" if verdict == "unverified" else "compliant"}
 
@@ -106,7 +119,9 @@ def test_pieces_of_one_document_become_one_word(make: Callable[..., World]) -> N
     office.world.assert_all_counted()
 
 
-def test_one_piece_without_an_answer_keeps_the_document_incomplete_but_a_violation_stands(make: Callable[..., World]) -> None:
+def test_one_piece_without_an_answer_keeps_the_document_incomplete_but_a_violation_stands(
+    make: Callable[..., World],
+) -> None:
     office = open_office(make, workloads={"document_compliance": {"chunk_bytes": 2_000}})
     filler = "".join(f"Paragraph {n} says nothing of interest to anybody at all.\n\n" for n in range(60))
     office.put({"long.md": f"kept for ever\n\n{filler}Contact: the ombudsman\n\n{filler}"})
@@ -156,14 +171,18 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnecti
     memory = duckdb.connect(":memory:")
     for (sql,) in db.execute("SELECT sql FROM duckdb_tables()").fetchall():
         memory.execute(sql)
-    for (sql,) in db.execute("SELECT sql FROM duckdb_views() WHERE view_name LIKE 'document%' ORDER BY view_name = 'documents' DESC, view_name = 'document_verdicts' DESC").fetchall():
+    for (sql,) in db.execute(
+        "SELECT sql FROM duckdb_views() WHERE view_name LIKE 'document%' ORDER BY view_name = 'documents' DESC, view_name = 'document_verdicts' DESC"
+    ).fetchall():
         memory.execute(sql)
     return memory
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(CLAIM, min_size=1, max_size=6))
-def test_the_view_merges_pieces_as_the_rule_says(history: duckdb.DuckDBPyConnection, pieces: list[tuple[Verdict, bool]]) -> None:
+def test_the_view_merges_pieces_as_the_rule_says(
+    history: duckdb.DuckDBPyConnection, pieces: list[tuple[Verdict, bool]]
+) -> None:
     for table in ("cells", "files", "policy_rules", "requests", "outcomes", "verdicts"):
         history.execute(f"DELETE FROM {table}")
     insert(history, "cells", cell="c", audit="documents-s", audit_date="2026-11-16", workload="document_compliance", repo="s", revision="r", model="m", prompt_version="p", planned_at="2026-11-16")  # fmt: skip

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from review_pipeline import cli_backlog, cli_github, cli_plan, cli_review, cli_status
+from review_pipeline import cli_backlog, cli_documents, cli_github, cli_plan, cli_review, cli_status
 from review_pipeline.core.audit import Cell, State, Submission
 from review_pipeline.core.routing import Workload, route
-from review_pipeline.core.workloads import BACKLOG, QUALITY, WORKLOADS
+from review_pipeline.core.workloads import BACKLOG, DOCUMENTS, QUALITY, WORKLOADS, BatchWorkload, parsed_audit
 from review_pipeline.ports import InDoubt, Refused, Unavailable
 from review_pipeline.settings import Config, Settings
 from review_pipeline.wiring import Pipeline, nonce, utc_now
@@ -48,6 +48,7 @@ app.command("webhook")(cli_github.webhook)
 app.command("criteria")(cli_review.criteria)
 app.command("workflow")(cli_review.workflow)
 app.add_typer(cli_review.triage, name="triage")
+app.add_typer(cli_documents.documents, name="documents")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 RepoName = Annotated[
@@ -75,20 +76,36 @@ def audit(
     wait: Annotated[bool, typer.Option(help="Poll until everything is collected.")] = False,
 ) -> None:
     """Plan and send today's audit of one repository or set of documents. Run it twice and nothing is sent twice."""
-    from review_pipeline.wiring_forge import ForgeWiring
-    from review_pipeline.workflows.audit import plan_audit
-
     pipeline = Pipeline.from_environment()
     if workload not in WORKLOADS:
         raise typer.BadParameter(f"{workload!r} is not one of {', '.join(WORKLOADS)}", param_hint="--workload")
     asked = WORKLOADS[workload]
     if asked is BACKLOG:
         raise Refused(f"{workload} reads pull requests, not files. Run: review-pipeline backlog {name}")
-    entry = pipeline.audited(asked, name)
     pipeline.settings.key()  # said before work is put into a plan
+    _audit(pipeline, asked, name, pipeline.cell(pipeline.audited(asked, name), _day(day), asked), wait=wait)
+
+
+@cli_documents.documents.command("demo")
+def documents_demo(
+    folder: Annotated[Path, typer.Argument(help="The documents; nothing is changed in it.")] = Path(),
+    policy: Annotated[Path, typer.Option(help="The policy, Markdown or YAML.")] = cli_documents.EXAMPLE_POLICY,
+    matrix: cli_documents.MatrixFile = None,
+) -> None:
+    """Check the documents of a folder without a key: the real trip, with an offline analyser in the model's place."""
+    with cli_documents.offline_set(folder, policy) as (pipeline, name):
+        err.print("offline analyser, no model is called", highlight=False)
+        _audit(pipeline, DOCUMENTS, name, cli_documents.next_cell(pipeline, name), wait=True)
+        cli_documents.tell(pipeline, name, matrix)
+
+
+def _audit(pipeline: Pipeline, asked: BatchWorkload, name: str, cell: Cell, *, wait: bool) -> None:
+    from review_pipeline.wiring_forge import ForgeWiring
+    from review_pipeline.workflows.audit import plan_audit
+
+    entry = pipeline.audited(asked, name)
     if pipeline.history.exists():  # a ledger that does not belong to it would send again what was paid for
         pipeline.history.claim(pipeline.ledger.identity(), pipeline.ledger.last_event())
-    cell = pipeline.cell(entry, _day(day), asked)
     with out.status(f"planning {cell}") as status:
         entry = ForgeWiring(pipeline).fetched(entry)
         plan = plan_audit(
@@ -186,8 +203,10 @@ def _collect_cell(pipeline: Pipeline, cell: Cell) -> None:
     from review_pipeline.workflows.resubmission import plan_resubmission
 
     for submission, collected in pipeline.collector.collect_cell(cell):
+        named = parsed_audit(cell.audit)
+        claims = "verdicts" if named and named[0] == DOCUMENTS else "findings"
         counts = (
-            f"{collected.requests} results, {len(collected.failed)} failed, {sum(collected.anchors.values())} findings"
+            f"{collected.requests} results, {len(collected.failed)} failed, {sum(collected.anchors.values())} {claims}"
         )
         out.print(f"  {submission.batch_id}: {counts}", highlight=False)
     plan_resubmission(

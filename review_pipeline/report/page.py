@@ -35,7 +35,7 @@ def render_page(week: QualityWeek, now: datetime, *, offline: bool) -> str:
 
     charts = {"trend": trend_svg(week), "severity": severity_svg(week), "flow": flow_svg(week)}
     return (
-        _templates()
+        templates()
         .get_template("page.html.j2")
         .render(
             week=week,
@@ -125,7 +125,7 @@ def gaps(week: QualityWeek) -> tuple[str, ...]:
     return tuple(f"{words.plural(count, 'file')} {what}: {why}." for count, what, why in found if count)
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(

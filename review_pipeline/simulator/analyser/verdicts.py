@@ -74,12 +74,18 @@ def _verdict(rule: str, signs: _Signs, blocks: tuple[Block, ...]) -> dict[str, A
 def _first(words: tuple[str, ...], blocks: tuple[Block, ...]) -> tuple[Block, int, re.Match[str]] | None:
     if not words:
         return None
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+    pattern = re.compile("|".join(map(_bounded, words)), re.IGNORECASE)
     for block in blocks:
         for number, line in enumerate(block.lines, start=block.first_line):
             if match := pattern.search(line):
                 return block, number, match
     return None
+
+
+def _bounded(word: str) -> str:
+    """As a word of its own where it begins and ends with a letter or digit; 'http://' also before what follows it."""
+    before, after = (r"(?<!\w)" if word[0].isalnum() else ""), (r"(?!\w)" if word[-1].isalnum() else "")
+    return f"{before}{re.escape(word)}{after}"
 
 
 def _quoted(line: str, match: re.Match[str]) -> str:

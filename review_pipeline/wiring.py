@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from review_pipeline.core import criteria, routing
 from review_pipeline.core.audit import Audit, Cell
-from review_pipeline.core.compliance import schema_for, with_policy
+from review_pipeline.core.compliance import TOKENS_PER_VERDICT, schema_for, with_policy
 from review_pipeline.core.deadlines import Policy
 from review_pipeline.core.finding import Category
 from review_pipeline.core.planning import Limits
@@ -312,7 +312,7 @@ class Pipeline:
             rules=selection_rules(entry, declaration),
             prompt=prompt,
             model=declaration.model,
-            max_tokens=declaration.max_tokens,
+            max_tokens=max(declaration.max_tokens, TOKENS_PER_VERDICT * len(policy.rules) if policy else 0),
             chunk_bytes=declaration.chunk_bytes,
             limits=self.limits,
             prices=self.prices,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MOST_PAGES = 5_000
 _HEADER_BYTES = 1_024  # within which a PDF has to say that it is one
 _NAMED_PAGES = 20
+_MOST_LINE = 1_000
 _LEFT_OUT = re.compile(r"skip|impossible", re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
 _NOT_SHOWN = frozenset({"script", "style", "template", "noscript", "svg", "math", "iframe", "object", "select", "head"})
@@ -90,6 +91,15 @@ class Text:
     note: str | None = None
 
 
+def wrapped(line: str) -> Iterator[str]:
+    """At spaces where there are some: a line is the least that can be cited, and the least that can be shown."""
+    while len(line) > _MOST_LINE:
+        at = line.rfind(" ", _MOST_LINE // 2, _MOST_LINE) + 1 or _MOST_LINE
+        yield line[:at].rstrip()
+        line = line[at:]
+    yield line
+
+
 def html_text(content: bytes) -> Text:
     from bs4 import BeautifulSoup
 
@@ -115,7 +125,7 @@ class _Lines:
         line = _BLANKS.sub(" ", "".join(self.pieces)).strip(" |" if self.mark == "" else " ")
         self.pieces.clear()
         if line:
-            self.lines.append(self.mark + line)
+            self.lines += wrapped(self.mark + line)
             self.mark = ""
 
     def blank(self) -> None:
@@ -214,7 +224,7 @@ def _of_pages(reader: PdfReader) -> Text:
             )
         if complaints.left_out or (not text.strip() and _has_image(page)):
             unread.append(number)
-        lines += [*(line.rstrip() for line in text.strip("\n").split("\n")), ""]
+        lines += [*(piece for line in text.strip("\n").split("\n") for piece in wrapped(line.rstrip())), ""]
     if not any(line.strip() for line in lines):
         raise NotReadable(SkipReason.NO_TEXT, f"none of its {count} page(s) holds text; are they scanned?")
     return Text(tuple(lines), tuple(page_lines), _note(unread))

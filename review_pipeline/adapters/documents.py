@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from review_pipeline.adapters.extraction import Extractor
 from review_pipeline.adapters.git import shown_path
 from review_pipeline.core.documents import NO_REGULAR_FILE, by_name, kind_of, of_text
-from review_pipeline.core.selection import SelectionRules, Skip, SkipReason, Source, TreeEntry, too_large
+from review_pipeline.core.selection import LFS_POINTER, SelectionRules, Skip, SkipReason, Source, TreeEntry, too_large
 from review_pipeline.ports import Refused, Revision
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class DocumentFolder:
     def _walk(self) -> Iterator[tuple[str, Path]]:
         def troubled(error: OSError) -> None:
             raise Refused(
-                f"{error.filename} cannot be listed: {error.strerror}. Let this user read it, or exclude its documents by another path."
+                f"{error.filename} cannot be listed: {error.strerror}. Let this user read it, or move it out of the set."
             ) from error
 
         for folder, folders, files in os.walk(self._path, onerror=troubled):
@@ -113,5 +113,7 @@ class DocumentReading:
 def _text(entry: TreeEntry, content: bytes, extractor: Extractor) -> Source | Skip:
     if blob_of(content) != entry.blob:
         return Skip(entry, SkipReason.UNREADABLE, "it changed while it was being read; the next audit reads it")
+    if content.startswith(LFS_POINTER):
+        return Skip(entry, SkipReason.UNREADABLE, "a Git LFS pointer; the document itself is not there")
     kind = kind_of(entry.path)
     return extractor.read(entry, kind, content) if kind in ("html", "pdf") else of_text(entry, content)

@@ -118,7 +118,8 @@ def _in_own_process(kind: str, content: bytes) -> bytes:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if said is None:
-        return _skipped(SkipReason.TOO_LARGE, f"reading it came to no end within {LIMIT_SECONDS:.0f} seconds")
+        limit = f"{LIMIT_SECONDS:.0f} seconds and {_MOST_REPLY_BYTES // 1_000_000} MB of text"
+        return _skipped(SkipReason.TOO_LARGE, f"reading it came to no end within {limit}")
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
         return _skipped(SkipReason.TOO_LARGE, f"reading it takes more than {CPU_SECONDS} seconds of the processor")
     if status != 0 or not said:

@@ -18,6 +18,8 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "not_applicable"
 
 
+TOKENS_PER_VERDICT = 250  # with a passage of some lines: an answer that is cut off is paid for twice
+
 # Only what quotes the document can stand for it.
 QUOTING = (Verdict.VIOLATED, Verdict.MET)
 

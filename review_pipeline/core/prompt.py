@@ -141,7 +141,7 @@ def repaired(params: dict[str, object], said: list[dict[str, object]]) -> dict[s
         {"role": "assistant", "content": answer or "(no text)"},
         {
             "role": "user",
-            "content": "That was not valid JSON of the required schema. Answer again, with nothing but JSON of that schema.",
+            "content": "That was not valid JSON of the required schema, or not the whole answer. Answer again with all of it, and with nothing but JSON of that schema.",
         },
     ]
     return {**params, "messages": [*question, *followup]}

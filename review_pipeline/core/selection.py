@@ -16,7 +16,7 @@ DEFAULT_MAX_FILE_BYTES = 400_000
 MINIFIED_LINE_CHARACTERS = 1_000
 HEADER_LINES = 5
 _QUOTED_CHARACTERS = 80
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def by_content(entry: TreeEntry, content: bytes, rules: SelectionRules) -> Sourc
     """For a file that by_path let through."""
     if skip := too_large(entry, len(content), rules):
         return skip
-    if content.startswith(_LFS_POINTER):
+    if content.startswith(LFS_POINTER):
         return Skip(entry, SkipReason.NOT_SOURCE, "a Git LFS pointer; the file itself is not in the repository")
     text = decoded(content)
     if text is None:

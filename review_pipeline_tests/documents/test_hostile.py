@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,7 @@ from review_pipeline.core.selection import Skip, Source, TreeEntry
 from review_pipeline_tests.documents.conftest import Office
 from review_pipeline_tests.documents.files import bomb, encrypted, pdf
 
+ROOT = Path(__file__).parents[2]
 GOOD = pdf([["Records are kept for two years"]])
 HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "locked.pdf": (encrypted(GOOD, "secret"), "encrypted"),
@@ -28,6 +33,7 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "blank.md": ("\n \n\t\n", "no_text"),
     "marks.html": ("<script>kept for ever</script><p>...</p>", "no_text"),
     "empty.md": ("", "empty"),
+    "pointer.md": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "unreadable"),
     "letter.docx": (b"PK\x03\x04", "not_document"),
     "tool.exe": (b"MZ", "not_document"),
 }
@@ -51,6 +57,7 @@ def test_each_ends_in_one_state_with_its_reason_and_the_good_ones_are_read(offic
     (office.folder / "link.md").symlink_to(secret)
     (office.folder / "folder").symlink_to(office.world.config.parent, target_is_directory=True)
     os.mkfifo(office.folder / "pipe.md")
+    (office.folder / os.fsdecode(b"caf\xe9\n.md")).write_text("kept for ever\n")
     plan = office.check()
     states = office.states()
     assert {name: states[name] for name in HOSTILE} == {name: ("skipped", why) for name, (_, why) in HOSTILE.items()}
@@ -58,7 +65,8 @@ def test_each_ends_in_one_state_with_its_reason_and_the_good_ones_are_read(offic
     assert states["folder"] == ("skipped", "symlink")
     assert states["pipe.md"] == ("skipped", "unreadable")
     assert (states["good.pdf"][0], states["open.pdf"][0]) == ("read", "read")
-    assert len(states) == sum(plan.values()) == len(HOSTILE) + 5
+    assert states["caf\\xe9\\x0a.md"][0] == "read"
+    assert len(states) == sum(plan.values()) == len(HOSTILE) + 6
     assert not any("secret" in name for name in states)
     # What is a document and could not be read is unread for every rule; what is none has no verdicts.
     assert {verdict for (name, _), verdict in office.verdicts().items() if name == "bomb.pdf"} == {"unread"}
@@ -91,6 +99,40 @@ def test_a_parser_that_takes_for_ever_is_stopped_and_the_next_document_is_read(
     assert stopped.reason.value == "too_large"
     assert f"{extraction.CPU_SECONDS} seconds" in stopped.detail
     assert isinstance(read(extractor, "pdf", GOOD), Source)
+
+
+@pytest.mark.parametrize(
+    ("parser", "said"),
+    [
+        ("lambda content: bytearray(3_000_000_000)", "GB of memory"),
+        ("lambda content: os.kill(os.getpid(), signal.SIGSEGV)", "stopped without a word"),
+        ("lambda content: time.sleep(60)", "no end within 1 seconds"),
+        ("lambda content: print(1 / 0)", "ZeroDivisionError"),
+        ("lambda content: sys.exit(0)", "stopped without a word"),
+        ("lambda content: Text(('x' * 1_000,) * 100_000)", "64 MB"),
+    ],
+)
+def test_whatever_a_parser_does_its_document_gets_a_reason(parser: str, said: str) -> None:
+    code = (
+        "import os, signal, sys, time; from review_pipeline.adapters import extraction;"
+        "from review_pipeline.adapters.document_text import Text;"
+        f"extraction.LIMIT_SECONDS = 1.0; extraction.TEXTS['odd'] = {parser};"
+        "sys.stdout.buffer.write(extraction._in_own_process('odd', b''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    told = json.loads(done.stdout)
+    assert told["skip"] in ("too_large", "unreadable")
+    assert said in told["detail"]
+
+
+def test_a_line_as_long_as_its_page_is_cut_at_spaces_and_is_still_quoted_as_a_whole(office: Office) -> None:
+    office.put({"a.html": f"<p>{'word ' * 150_000} kept for ever {'word ' * 150_000}</p>"})
+    office.check()
+    assert office.states() == {"a.html": ("read", None)}
+    assert office.verdicts()["a.html", "R2"] == "violated"
+    assert office.world.query("SELECT anchor, start_line > 100 FROM document_verdicts WHERE rule = 'R2'") == [
+        ("exact", True)
+    ]
 
 
 def test_a_server_that_was_killed_costs_one_document(extractor: Extractor) -> None:

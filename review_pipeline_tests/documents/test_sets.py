@@ -70,6 +70,20 @@ def test_a_document_that_changes_between_listing_and_reading_is_not_judged_under
     assert [getattr(one, "reason", None) for one in read] == ["unreadable"] * 3
 
 
+def test_the_policy_is_the_shared_part_that_is_cached_and_gives_every_rule_room_in_the_answer(office: Office) -> None:
+    rules = "".join(f"## R{n}: Rule {n}\n{'What it says. ' * 40}\n" for n in range(1, 61))
+    office.policy.write_text(rules)
+    office.put({f"{n}.md": f"Document {n}.\n" for n in range(30)})
+    office.check()
+    (submission,) = office.world.ledger.submissions()
+    sent = [request["params"] for request in office.world.sent(submission)]
+    assert len({json.dumps([one["system"], one["output_config"]]) for one in sent}) == 1
+    assert rules.strip() in sent[0]["system"][0]["text"]
+    assert sent[0]["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert sent[0]["max_tokens"] == 15_000
+    assert len(office.verdicts()) == 30 * 60
+
+
 def test_a_missing_folder_and_a_faulty_policy_are_told_before_anything_is_planned(office: Office) -> None:
     office.policy.write_text("## R1 No colon\n")
     with pytest.raises(Refused, match=r"2 fault\(s\)"):

@@ -81,6 +81,7 @@ def test_jobs_schedules_and_sensors_are_these(repository: dg.RepositoryDefinitio
         "nightly_audits": ("0 1 * * *", "STOPPED"),
         "weekly_security_audits": ("0 2 * * 6", "STOPPED"),
         "overnight_backlog": ("0 21 * * *", "STOPPED"),
+        "document_checks": ("0 3 * * 0", "STOPPED"),
         "monday_report": ("0 6 * * 1", "STOPPED"),
         "hourly_feedback": ("7 * * * *", "RUNNING"),
     }

@@ -12,6 +12,7 @@ from review_pipeline.simulator.analyser.finding import SEVERITIES, Finding
 from review_pipeline.simulator.analyser.lexical_rules import LEXICAL_RULES, LexicalRule
 from review_pipeline.simulator.analyser.review import MAX_FINDINGS_PER_BLOCK, review_prompts
 from review_pipeline.simulator.analyser.ruff_rules import RUFF_RULES, RuffRule
+from review_pipeline.simulator.analyser.verdicts import verdicts
 from review_pipeline.simulator.analyser.wording import as_json
 from review_pipeline_tests.simulator.prompts import AUDIT_SCHEMA, BAD_PYTHON, file_block, label
 
@@ -276,3 +277,16 @@ def test_groups_of_identifiers_come_back_as_groups_of_one() -> None:
     }
     schema = {"type": "object", "required": ["g"], "properties": {"g": {"type": "array", "items": group}}}
     assert as_json(schema, (), PRIOR) == {"g": [{"ids": ["f-1"]}, {"ids": ["f-2"]}]}
+
+
+def test_verdicts_come_from_the_signs_that_a_policy_names_and_say_so() -> None:
+    policy = '### R1: One\nSigns: kept for\n## R2: Two\n- Signs against: "http://", for ever\n## R3: Three\nProse.\n'
+    shown = '<file path="a.md" language="markdown" lines="1-2" of="2">\n1#aaaa|Keptforth, not kept.\n2#bbbb|Kept for years, see http://x\n</file>'
+    told = verdicts(("R1", "R2", "R3", "R4"), policy, shown)["verdicts"]
+    assert [(one["rule"], one["verdict"], one["anchor"], one["passage"]) for one in told] == [
+        ("R1", "met", "2#bbbb", "Kept for years, see http://x"),
+        ("R2", "violated", "2#bbbb", "Kept for years, see http://x"),
+        ("R3", "unclear", "", ""),
+        ("R4", "unclear", "", ""),
+    ]
+    assert all("no model was called" in one["explanation"] for one in told)

@@ -30,6 +30,8 @@ FIRST_REVIEW_TIMES = 2.5
 AGAIN_TIMES = 0.2
 OWN_SECONDS = 6.0
 LOOK_REQUESTS = 20
+RECONCILE_CALLS = 1
+P95_MS = 50.0
 LOOK_CPU_SECONDS = 2.0
 PUBLISH_WRITES = 5
 MOST_INLINE = 40  # of a review, unless the configuration says otherwise; the others are told in its body
@@ -165,6 +167,35 @@ def quiet_tick(bench: Bench) -> list[Row]:
             "quiet_tick: 10 batches open", f"empty ledger: {1e3 * empty:.1f} ms", f"{1e3 * asking.seconds:.1f} ms",
             f"{asking.seconds / empty:.1f}x", "-", None, None,
         ),
+    ]  # fmt: skip
+
+
+def reconcile(bench: Bench) -> list[Row]:
+    known = bench.size(10_000, 2_500)
+    with bench.scratch() as scratch:
+        facts = (run := measured("reconcile:found", scratch, known)).facts
+    ratio = facts["calls"] / facts["calls_of_all"]
+    return [
+        Row(
+            f"reconcile: {known:,} known batches", f"the whole list: {facts['calls_of_all']} calls",
+            f"{facts['calls']} call(s), {1e3 * run.seconds:.0f} ms", f"{ratio:.2f}x", f"<= {RECONCILE_CALLS} call", run.peak_mb,
+            facts["calls"] <= RECONCILE_CALLS,
+        )
+    ]  # fmt: skip
+
+
+def ledger_during_ingest(bench: Bench) -> list[Row]:
+    results = bench.size(100_000, 2_000)
+    with bench.scratch() as scratch:
+        measured("ledger_during_ingest:prepare", scratch, results, 4)
+        facts = (run := measured("ledger_during_ingest:small_transactions", scratch)).facts
+    alone, beside = facts["alone_us"] / 1e3, facts["beside_us"] / 1e3
+    return [
+        Row(
+            f"ledger_during_ingest: p95 of {facts['transactions']:,} transactions, {results:,} results in 4 batches", f"no ingest: {alone:.1f} ms",
+            f"{beside:.1f} ms (longest {facts['longest_us'] / 1e3:.0f} ms)", f"{beside / alone:.1f}x", f"< {P95_MS:.0f} ms", run.peak_mb,
+            beside < P95_MS,
+        )
     ]  # fmt: skip
 
 
@@ -315,6 +346,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
         plan_and_send,
         incremental,
         quiet_tick,
+        reconcile,
+        ledger_during_ingest,
         definitions_load,
         review_tokens,
         review_overhead,
